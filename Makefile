@@ -1,0 +1,53 @@
+# Bare `make` lists the targets.
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+CURRENT = $(VENV)/.installed
+COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-annotate --no-header pyproject.toml
+
+.DEFAULT_GOAL = help
+.PHONY: help install run test lint format lock bench docker-test clean
+
+help:  ## list the targets
+	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
+
+install: $(CURRENT)  ## set up .venv with all extras; nothing to do when it is current
+
+$(CURRENT): requirements-dev.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "locapi needs Python 3.11 or newer: make PYTHON=...")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "installing into $(VENV)" >&2
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+run: install  ## start on the embedded database, replay the sample tracks, roll up, export, show
+	@$(BIN)/python simulation/demo.py
+
+test: install  ## run all tests
+	@$(BIN)/python -m pytest
+
+lint: install  ## ruff, ruff format, mypy, import-linter
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --config pyproject.toml
+
+format: install  ## put the code into its form
+	@$(BIN)/ruff check --fix --quiet .
+	@$(BIN)/ruff format --quiet .
+
+lock: install  ## write the locks anew from pyproject.toml
+	@$(BIN)/pip install --quiet uv
+	@$(COMPILE) --output-file requirements.txt
+	@$(COMPILE) --all-extras --output-file requirements-dev.txt
+
+bench: install  ## measure; prints a table
+	@$(BIN)/python -m benchmarks
+
+docker-test: install  ## build and run the containers, send a fix, see its minute
+	@$(BIN)/python -m pytest docker_test
+
+clean:  ## remove what was built
+	@rm -rf $(VENV) .cache build dist *.egg-info

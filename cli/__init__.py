@@ -1,0 +1,1 @@
+"""`locctl`, the command line: thin over the locapi module of each command's name."""

@@ -1,0 +1,1 @@
+"""Collect phone locations: validate, store once, and keep exact minute averages."""

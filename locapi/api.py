@@ -1,0 +1,100 @@
+"""HTTP in, HTTP out: the only place that knows status codes."""
+
+import logging
+from datetime import datetime
+from typing import Any
+
+import pymongo
+from flask import Blueprint, Flask, Response, current_app, jsonify, request
+from pymongo.database import Database
+from werkzeug.exceptions import HTTPException
+
+from locapi import mongo, schema
+from locapi.errors import DatabaseUnavailable, InvalidFix, LocapiError
+from locapi.fixes import FixStore
+from locapi.mongo import Document
+
+RETRY_AFTER_S = 2
+HEALTH_DEADLINE_S = 2
+
+_log = logging.getLogger(__name__)
+blueprint = Blueprint("api", __name__)
+
+
+def install(app: Flask, database: Database[Document]) -> None:
+    """Add the endpoints, on this database, and JSON answers for every error."""
+    app.extensions["locapi"] = {"database": database, "fixes": FixStore(database)}
+    app.register_blueprint(blueprint)
+    app.register_error_handler(InvalidFix, _invalid_fix)
+    app.register_error_handler(LocapiError, _failed)
+    app.register_error_handler(HTTPException, _http_error)
+    app.register_error_handler(Exception, _bug)
+
+
+@blueprint.put("/location")
+def put_location() -> dict[str, str]:
+    """Take one fix."""
+    receipt = _part("fixes").put(schema.parse(_body()))
+    return {
+        "status": receipt.status,
+        "fix_time": _utc_text(receipt.fix_time),
+        "tz": receipt.tz,
+    }
+
+
+@blueprint.get("/health")
+def get_health() -> dict[str, str]:
+    """Say whether the database answers."""
+    with mongo.translated_errors(), pymongo.timeout(HEALTH_DEADLINE_S):
+        _part("database").command("ping")
+    return {"status": "ok"}
+
+
+def _part(name: str) -> Any:
+    return current_app.extensions["locapi"][name]
+
+
+def _body() -> bytes:
+    try:
+        return request.get_data(cache=False)
+    except HTTPException as error:  # too long, or broken off
+        raise InvalidFix(f"the body cannot be read: {error.description}") from error
+
+
+def _utc_text(time: datetime) -> str:
+    exact = "milliseconds" if time.microsecond else "seconds"
+    return time.replace(tzinfo=None).isoformat(timespec=exact) + "Z"
+
+
+def _error(status: int, code: str, message: str, **more: Any) -> Response:
+    response = jsonify(error={"code": code, "message": message, **more})
+    response.status_code = status
+    return response
+
+
+def _invalid_fix(error: InvalidFix) -> Response:
+    return _error(400, "invalid_fix", str(error), fields=error.fields)
+
+
+def _failed(error: LocapiError) -> Response:
+    _log.error("%s %s: %s", request.method, request.path, error)
+    status = 503 if request.endpoint == "api.get_health" else 500
+    if not isinstance(error, DatabaseUnavailable):
+        return _error(status, "internal_error", "the fault is on this side")
+    response = _error(status, "database_unavailable", "the database does not answer; try again")
+    response.retry_after = RETRY_AFTER_S
+    return response
+
+
+def _http_error(error: HTTPException) -> Response:
+    name = (error.name or "error").lower().replace(" ", "_")
+    response = _error(error.code or 500, name, error.description or "")
+    response.headers.extend(
+        (header, value) for header, value in error.get_headers() if header != "Content-Type"
+    )
+    return response
+
+
+def _bug(error: Exception) -> Response:
+    _log.exception("%s %s failed", request.method, request.path)
+    return _error(500, "internal_error", "the fault is on this side")

@@ -1,0 +1,38 @@
+"""`create_app`: the one place where the API's parts are put together."""
+
+import atexit
+from contextlib import ExitStack
+
+from flask import Flask
+from pymongo.database import Database
+
+from locapi import api, mongo, schema, utc
+from locapi.mongo import Document
+from locapi.settings import Settings
+
+
+def create_app(
+    settings: Settings | None = None, database: Database[Document] | None = None
+) -> Flask:
+    """Return the WSGI application; call it after the fork, once a process.
+
+    Without a database of the caller's, one is opened as the settings say and
+    left when the process ends. A database that is away does not keep the API
+    from starting: it answers 500 until the database is back.
+    """
+    app = Flask("locapi", static_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = schema.MAX_BODY_BYTES
+    app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
+    app.json.sort_keys = False  # type: ignore[attr-defined]
+    app.url_map.merge_slashes = False  # `//location` is another path: 404, not a redirect
+    if database is None:
+        database = _open_database(settings or Settings.from_environ())
+    api.install(app, database)
+    utc.load()
+    return app
+
+
+def _open_database(settings: Settings) -> Database[Document]:
+    resources = ExitStack()
+    atexit.register(resources.close)
+    return resources.enter_context(mongo.open_database(settings))

@@ -1,0 +1,31 @@
+"""The errors locapi raises on purpose, split by whose fault they are."""
+
+from collections.abc import Mapping, Sequence
+
+
+class LocapiError(Exception):
+    """Anything that went wrong and was foreseen; its text is one sentence for a person."""
+
+
+class InvalidFix(LocapiError):
+    """The sender's fault: the body is not a fix and never will be.
+
+    `fields` maps a field's name to what is wrong with it; it is empty when the
+    body as a whole cannot be read.
+    """
+
+    def __init__(self, message: str, fields: Mapping[str, Sequence[str]] | None = None) -> None:
+        super().__init__(message)
+        self.fields = {name: list(faults) for name, faults in (fields or {}).items()}
+
+
+class Misconfigured(LocapiError):
+    """The operator's fault: a setting or an argument cannot be used; the text says what to do."""
+
+
+class DatabaseUnavailable(LocapiError):
+    """Nobody's fault, or the database's: the same call may well succeed later."""
+
+
+class DatabaseRefused(LocapiError):
+    """The database answered, and the answer was no: its rights, its disk or a bug of ours."""

@@ -1,0 +1,121 @@
+"""The raw fixes: conclude what a fix's time means, store its first copy, say which it was."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Literal
+
+import pymongo
+from bson import Timestamp
+from pymongo.database import Database
+from pymongo.errors import DuplicateKeyError
+
+from locapi import keys, mongo, utc
+from locapi.errors import InvalidFix
+from locapi.mongo import FIXES, MINUTES, Document
+from locapi.schema import Fix
+from locapi.utc import Instant
+
+EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
+MAX_AHEAD = timedelta(days=1)
+DEADLINE_S = 8
+
+_BY_SERVER = Timestamp(0, 0)  # on insert, mongod puts its own time where it finds this
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What became of a fix, and what the copy that is kept was taken to mean."""
+
+    status: Literal["stored", "duplicate"]
+    fix_time: datetime
+    tz: str
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class FixStore:
+    """Where raw fixes are kept, each once; may be shared by threads."""
+
+    def __init__(
+        self, database: Database[Document], now: Callable[[], datetime] = _utc_now
+    ) -> None:
+        self._database = database
+        self._prepared = False
+        self._fixes = database[FIXES]
+        self._minutes = database[MINUTES]
+        self._now = now
+
+    def put(self, fix: Fix) -> Receipt:
+        """Store a fix unless its first copy is there, and return once that is on disk.
+
+        Raises InvalidFix for a time out of range, DatabaseUnavailable when it is
+        not known to be on disk; then the same fix may be put again.
+        """
+        with mongo.translated_errors(), pymongo.timeout(DEADLINE_S):
+            self._prepare()
+            instant = self._conclude(fix)
+            document = _document(fix, instant)
+            try:
+                self._fixes.insert_one(document)
+            except DuplicateKeyError:
+                return self._first_copy(document["_id"])
+            return Receipt("stored", instant.fix_time, instant.tz)
+
+    def _prepare(self) -> None:
+        # Not when the API starts: the database may come minutes later.
+        if not self._prepared:
+            mongo.prepare(self._database)
+            self._prepared = True
+
+    def _first_copy(self, fix_id: str) -> Receipt:
+        first = self._fixes.find_one({"_id": fix_id}, {"fix_time": 1, "tz": 1})
+        return Receipt("duplicate", first["fix_time"], first["tz"])
+
+    def _conclude(self, fix: Fix) -> Instant:
+        if not EARLIEST.year - 1 <= fix.wall.year < datetime.max.year:
+            raise _out_of_range()  # before it overflows
+        first, *second = utc.readings(fix.wall, fix.lat, fix.long)
+        instant = first
+        if second and self._has_later(fix.user_id, first.fix_time):
+            instant = second[0]
+        if not EARLIEST <= instant.fix_time <= self._now() + MAX_AHEAD:
+            raise _out_of_range()
+        return instant
+
+    def _has_later(self, user_id: str, time: datetime) -> bool:
+        """Tell whether the user has a fix later than `time`, raw or already in a minute."""
+        if self._fixes.find_one({"user_id": user_id, "fix_time": {"$gt": time}}, {"_id": 1}):
+            return True
+        newest = self._minutes.find_one(
+            {"_id": keys.of_user(user_id)}, {"minute": 1, "seen": 1}, sort=[("_id", -1)]
+        )
+        return newest is not None and any(
+            keys.seen_time(newest["minute"], mark) > time for mark in newest["seen"]
+        )
+
+
+def _document(fix: Fix, instant: Instant) -> Document:
+    return {
+        "_id": keys.fix_id(fix.user_id, fix.wall),
+        "user_id": fix.user_id,
+        "local_time": fix.local_time,
+        "lat": fix.lat,
+        "long": fix.long,
+        "accuracy": fix.accuracy,
+        "speed": fix.speed,
+        "fix_time": instant.fix_time,
+        "tz": instant.tz,
+        "utc_offset": instant.utc_offset,
+        "received_at": _BY_SERVER,
+        # What the roll-up groups by and remembers, made here once rather than at each reading.
+        "minute_id": keys.minute_id(fix.user_id, instant.fix_time),
+        "mark": keys.mark(instant.fix_time, instant.utc_offset),
+    }
+
+
+def _out_of_range() -> InvalidFix:
+    wanted = "must mean an instant from 1970-01-01 UTC to one day from now"
+    return InvalidFix("the fix breaks the rules", {"timestamp": [wanted]})

@@ -1,0 +1,47 @@
+"""How a fix and a minute are named, so that a name alone tells what it names.
+
+A key is the user, a tab, and a time of fixed width: a user_id has no control
+character, so keys sort by user and then by time, and one user's are one range.
+"""
+
+from datetime import datetime, timedelta
+
+_OFFSET_STEP_S = 30  # every UTC offset since 1970 is a multiple (Monrovia until 1972: -44:30)
+_MINUTE_MS = 60_000
+
+
+def fix_id(user_id: str, wall: datetime) -> str:
+    """Return the `_id` of the fix sent for the naive local time `wall`, by milliseconds."""
+    return f"{user_id}\t{wall.isoformat(' ', 'milliseconds')}"
+
+
+def minute_id(user_id: str, time: datetime) -> str:
+    """Return the `_id` of the UTC minute that holds the UTC instant `time`."""
+    return f"{user_id}\t{time.isoformat()[:16]}"
+
+
+def mark(time: datetime, utc_offset: int) -> int:
+    """Return the fix's place in its minute's `seen`: milliseconds and UTC offset in one int32.
+
+    `time` is a UTC instant, `utc_offset` in seconds. Together with the minute's
+    key it says the same as `fix_id`: two local timestamps may mean one instant.
+    """
+    milliseconds = time.second * 1000 + time.microsecond // 1000
+    return utc_offset // _OFFSET_STEP_S * _MINUTE_MS + milliseconds
+
+
+def seen_time(minute: datetime, mark: int) -> datetime:
+    """Return the UTC instant of the fix that `mark` stands for in the UTC minute `minute`."""
+    return minute + timedelta(milliseconds=mark % _MINUTE_MS)
+
+
+def seen_fix_id(minute_id: str, mark: int) -> str:
+    """Return the `_id` of the raw fix that `mark` stands for in the minute named `minute_id`."""
+    user_id, minute = minute_id.split("\t")
+    utc_offset = timedelta(seconds=mark // _MINUTE_MS * _OFFSET_STEP_S)
+    return fix_id(user_id, seen_time(datetime.fromisoformat(minute), mark) + utc_offset)
+
+
+def of_user(user_id: str) -> dict[str, str]:
+    """Return the range query that matches the keys of one user."""
+    return {"$gte": f"{user_id}\t", "$lt": f"{user_id}\n"}  # \n is the character after \t

@@ -1,0 +1,111 @@
+"""Reach the database: connect, name the collections, make the indexes, translate driver errors."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any
+
+from pymongo import ASCENDING, IndexModel, MongoClient, WriteConcern
+from pymongo.database import Database
+from pymongo.errors import (
+    AutoReconnect,
+    ConfigurationError,
+    InvalidName,
+    InvalidURI,
+    PyMongoError,
+    WTimeoutError,
+)
+from pymongo.read_concern import ReadConcern
+
+from locapi import embedded
+from locapi.errors import DatabaseRefused, DatabaseUnavailable, Misconfigured
+from locapi.settings import Settings
+
+Document = dict[str, Any]
+
+FIXES = "fixes"
+MINUTES = "minutes"
+WATERMARKS = "watermarks"
+
+_INDEXES = {
+    FIXES: [
+        # The roll-up reads what was received since its watermark.
+        IndexModel([("received_at", ASCENDING)]),
+        # A user's newest fix decides which pass of a repeated hour a wall time means.
+        IndexModel([("user_id", ASCENDING), ("fix_time", ASCENDING)]),
+    ],
+    # The roll-up finds the few minutes that still miss a fix; sparse, so the rest costs nothing.
+    MINUTES: [IndexModel([("missing", ASCENDING)], sparse=True)],
+}
+
+
+@contextmanager
+def open_database(settings: Settings) -> Iterator[Database[Document]]:
+    """Yield the database, on the shared embedded mongod where no `MONGODB_URI` is set.
+
+    Every write is acknowledged by a majority and on disk; every read sees only
+    what a majority has. Raises Misconfigured for a URI or name that cannot be used.
+    """
+    if settings.mongodb_uri is None:
+        with embedded.mongod(settings.data_dir) as uri, _connected(uri, settings) as database:
+            yield database
+    else:
+        with _connected(settings.mongodb_uri, settings) as database:
+            yield database
+
+
+@contextmanager
+def _connected(uri: str, settings: Settings) -> Iterator[Database[Document]]:
+    try:
+        client: MongoClient[Document] = MongoClient(
+            uri, tz_aware=True, appname="locapi", serverSelectionTimeoutMS=5_000
+        )
+        database = client.get_database(
+            settings.database,
+            read_concern=ReadConcern("majority"),
+            write_concern=WriteConcern(w="majority", j=True),
+        )
+    except (ConfigurationError, InvalidURI, InvalidName, ValueError) as error:
+        # The text of `error` may show the URI's password.
+        raise Misconfigured(
+            "MONGODB_URI or LOCAPI_DATABASE cannot be used "
+            f"({type(error).__name__}); expected mongodb://HOST:PORT and a plain name"
+        ) from None
+    with client:
+        yield database
+
+
+def prepare(database: Database[Document]) -> None:
+    """Make the indexes that are not there yet; may be repeated."""
+    with translated_errors():
+        for collection, indexes in _INDEXES.items():
+            database[collection].create_indexes(indexes)
+
+
+def settled_time(database: Database[Document]) -> datetime:
+    """Return the database's own time up to which a majority read sees every finished write."""
+    with translated_errors():
+        hello = database.command("hello", codec_options=database.codec_options)
+    time: datetime = hello.get("lastWrite", {}).get("majorityWriteDate", hello["localTime"])
+    return time
+
+
+@contextmanager
+def translated_errors() -> Iterator[None]:
+    """Raise locapi's own error, one sentence long, for one of the driver's."""
+    try:
+        yield
+    except PyMongoError as error:
+        if isinstance(error, AutoReconnect | WTimeoutError) or error.timeout:
+            raise DatabaseUnavailable(
+                f"the database does not answer ({_reason(error)}); "
+                "see that it runs and that MONGODB_URI names it"
+            ) from error
+        raise DatabaseRefused(f"the database refused: {_reason(error)}") from error
+
+
+def _reason(error: PyMongoError) -> str:
+    details = getattr(error, "details", None) or {}
+    # Behind the cause the driver lists its settings and all it knows of every server.
+    text = str(details.get("errmsg") or error)
+    return text.split(" (configured timeouts")[0].split(", Timeout:")[0]

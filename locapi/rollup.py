@@ -1,0 +1,159 @@
+"""Fold new fixes into minutes, each fix once however often it is folded.
+
+A minute remembers in `seen` which fixes it counts. A fold that finds none of its
+fixes there adds their sums; all of them, changes nothing; some of them, notes the
+others as `missing`, and these are folded again by their own keys. Each is one
+atomic update of one document, so crashes, repeats and rivals cost time only.
+"""
+
+import sys
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Any
+
+from bson import Timestamp
+from pymongo.database import Database
+
+from locapi import keys, mongo
+from locapi.mongo import FIXES, MINUTES, WATERMARKS, Document
+
+# A fix may become visible a little after the time it bears; reading again is harmless.
+MARGIN = timedelta(seconds=10)
+_WATERMARK = "rollup"
+_KEYS_AT_ONCE = 10_000
+_AVERAGED = ("lat", "long", "accuracy", "speed")
+_ADDED = (*(f"{name}_sum" for name in _AVERAGED), "west", "count")
+
+Expression = dict[str, Any]
+
+
+def roll_up(database: Database[Document]) -> None:
+    """Fold every fix that finished before this call into its minute.
+
+    May be repeated, interrupted and run by any number of processes at once.
+    """
+    with mongo.translated_errors():
+        settled = mongo.settled_time(database)
+        _fold(database, {"received_at": {"$gte": _start(database, settled)}})
+        _fold_missing(database)
+        database[WATERMARKS].update_one(
+            {"_id": _WATERMARK}, {"$set": {"received_at": settled}}, upsert=True
+        )
+
+
+def _start(database: Database[Document], settled: datetime) -> Timestamp:
+    watermark = database[WATERMARKS].find_one({"_id": _WATERMARK})
+    if watermark is None:
+        return Timestamp(0, 0)
+    # `settled` is the smaller one when the database's clock was set back.
+    return Timestamp(min(watermark["received_at"], settled) - MARGIN, 0)
+
+
+def _fold(database: Database[Document], which: Document) -> None:
+    database[FIXES].aggregate(pipeline(which), allowDiskUse=True)
+
+
+def _fold_missing(database: Database[Document]) -> None:
+    before: list[str] = []
+    while (missing := list(_missing(database))) and missing != before:
+        for first in range(0, len(missing), _KEYS_AT_ONCE):
+            _fold(database, {"_id": {"$in": missing[first : first + _KEYS_AT_ONCE]}})
+        before = missing
+
+
+def _missing(database: Database[Document]) -> Iterator[str]:
+    for minute in database[MINUTES].find({"missing": {"$exists": True}}, {"missing": 1}):
+        yield from (keys.seen_fix_id(minute["_id"], mark) for mark in minute["missing"])
+
+
+def pipeline(which: Document) -> list[Document]:
+    """Return the aggregation over `fixes` that folds those that match `which` into `minutes`."""
+    return [
+        {"$match": which},
+        {"$group": _group()},
+        {"$set": _named()},
+        {"$set": _averages()},
+        {
+            "$merge": {
+                "into": MINUTES,
+                "whenMatched": [{"$replaceWith": _either()}, {"$set": _averages()}],
+                "whenNotMatched": "insert",
+            }
+        },
+    ]
+
+
+def _group() -> Document:
+    return {
+        "_id": "$minute_id",
+        **{f"{name}_sum": {"$sum": f"${name}"} for name in _AVERAGED},
+        "long_min": {"$min": "$long"},
+        "long_max": {"$max": "$long"},
+        "west": {"$sum": {"$cond": [{"$lt": ["$long", 0]}, 1, 0]}},
+        "seen": {"$push": "$mark"},
+    }
+
+
+def _named() -> Document:
+    user_id, minute = ({"$arrayElemAt": [{"$split": ["$_id", "\t"]}, i]} for i in (0, 1))
+    return {
+        "user_id": user_id,
+        "minute": {"$dateFromString": {"dateString": {"$concat": [minute, ":00Z"]}}},
+        "count": {"$size": "$seen"},
+    }
+
+
+def _averages() -> Document:
+    averages = {name: {"$divide": [_finite(f"${name}_sum"), "$count"]} for name in _AVERAGED}
+    return {**averages, "long": _average_longitude()}
+
+
+def _finite(total: str) -> Expression:
+    return {"$min": [total, sys.float_info.max]}  # accuracies near 1e308 m are valid fixes
+
+
+def _average_longitude() -> Expression:
+    """Fixes more than half the globe apart are nearer to each other across the antimeridian."""
+    east_of_antimeridian = {"$add": ["$long_sum", {"$multiply": [360, "$west"]}]}
+    across: Expression = {"$divide": [east_of_antimeridian, "$count"]}
+    return {
+        "$cond": [
+            {"$lte": [{"$subtract": ["$long_max", "$long_min"]}, 180]},
+            {"$divide": ["$long_sum", "$count"]},
+            {"$cond": [{"$lte": [across, 180]}, across, {"$subtract": [across, 360]}]},
+        ]
+    }
+
+
+def _either() -> Expression:
+    """What a minute becomes when `$$new`, a minute made of some fixes, meets it."""
+    unseen = {"$setDifference": ["$$new.seen", "$seen"]}
+    return {
+        "$switch": {
+            "branches": [
+                {"case": {"$eq": [unseen, []]}, "then": "$$ROOT"},
+                {"case": {"$eq": [{"$size": unseen}, "$$new.count"]}, "then": _both()},
+            ],
+            "default": {
+                "$mergeObjects": ["$$ROOT", {"missing": {"$setUnion": [_still_missing(), unseen]}}]
+            },
+        }
+    }
+
+
+def _both() -> Expression:
+    left = {"$setDifference": [_still_missing(), "$$new.seen"]}
+    return {
+        "_id": "$_id",
+        "user_id": "$user_id",
+        "minute": "$minute",
+        **{name: {"$add": [f"${name}", f"$$new.{name}"]} for name in _ADDED},
+        "long_min": {"$min": ["$long_min", "$$new.long_min"]},
+        "long_max": {"$max": ["$long_max", "$$new.long_max"]},
+        "seen": {"$concatArrays": ["$seen", "$$new.seen"]},
+        "missing": {"$cond": [{"$eq": [left, []]}, "$$REMOVE", left]},
+    }
+
+
+def _still_missing() -> Expression:
+    return {"$ifNull": ["$missing", []]}

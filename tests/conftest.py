@@ -1,0 +1,73 @@
+"""What the tests share: a real mongod, a fresh database each, and a way to send fixes."""
+
+import itertools
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import hypothesis
+import pytest
+from flask.testing import FlaskClient
+from hypothesis.configuration import set_hypothesis_home_dir
+from pymongo.database import Database
+
+from locapi import embedded, mongo
+from locapi.app import create_app
+from locapi.mongo import Document
+from locapi.settings import Settings
+
+ROOT = Path(__file__).parents[1]
+
+set_hypothesis_home_dir(str(ROOT / ".cache" / "hypothesis"))
+hypothesis.settings.register_profile("locapi", deadline=None)
+hypothesis.settings.load_profile("locapi")
+
+_numbers = itertools.count()
+
+
+@pytest.fixture(scope="session")
+def mongodb_uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with embedded.mongod(tmp_path_factory.mktemp("mongod")) as uri:
+        yield uri
+
+
+@pytest.fixture
+def db(mongodb_uri: str) -> Iterator[Database[Document]]:
+    settings = Settings(mongodb_uri=mongodb_uri, database=f"test_{next(_numbers)}")
+    with mongo.open_database(settings) as database:
+        mongo.prepare(database)
+        yield database
+        database.client.drop_database(database.name)
+
+
+@pytest.fixture
+def api(db: Database[Document]) -> FlaskClient:
+    return create_app(database=db).test_client()
+
+
+Send = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def send(api: FlaskClient) -> Send:
+    """Send a fix of which only what matters is given; the answer must be 200."""
+
+    def send(timestamp: str = "2017-01-01 13:05:12", **fields: Any) -> dict[str, Any]:
+        answer = api.put("/location", json=a_fix(timestamp=timestamp, **fields))
+        assert answer.status_code == 200, answer.json
+        return dict(answer.json)
+
+    return send
+
+
+def a_fix(**fields: Any) -> dict[str, Any]:
+    """Return a valid fix, at 18:05:12 UTC in New York, with some fields changed."""
+    return {
+        "timestamp": "2017-01-01 13:05:12",
+        "lat": 40.7,
+        "long": -74.0,
+        "accuracy": 5.0,
+        "speed": 1.5,
+        "user_id": "a1",
+        **fields,
+    }

@@ -1,0 +1,191 @@
+"""Bytes to a valid fix, or why not."""
+
+import json
+import math
+from datetime import datetime
+from typing import Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from locapi import schema
+from locapi.errors import InvalidFix
+from locapi.schema import Fix
+from tests.conftest import a_fix
+
+
+def parse(**fields: Any) -> Fix:
+    return schema.parse(json.dumps(a_fix(**fields)).encode())
+
+
+def faults(**fields: Any) -> dict[str, list[str]]:
+    with pytest.raises(InvalidFix) as caught:
+        parse(**fields)
+    return caught.value.fields
+
+
+def test_a_valid_fix_is_read_whole() -> None:
+    assert parse(timestamp="2017-07-30 00:18:08.919", lat=41, user_id="ü 1") == Fix(
+        user_id="ü 1",
+        local_time="2017-07-30 00:18:08.919",
+        wall=datetime(2017, 7, 30, 0, 18, 8, 919_000),
+        lat=41.0,
+        long=-74.0,
+        accuracy=5.0,
+        speed=1.5,
+    )
+
+
+@pytest.mark.parametrize(
+    "text", ["2017-07-30 00:18:08", "2017-07-30 00:18:08.0", "2017-07-30 00:18:08.000999"]
+)
+def test_a_timestamp_is_a_value_cut_to_milliseconds(text: str) -> None:
+    assert parse(timestamp=text).wall == datetime(2017, 7, 30, 0, 18, 8)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "2017-01-01",
+        "2017-01-01T13:05:12",
+        "2017-01-01 13:05",
+        "2017-01-01 13:05:12Z",
+        "2017-01-01 13:05:12+00:00",
+        "2017-01-01 13:05:12.",
+        "2017-01-01 13:05:12.1234567",
+        "2017-01-01 13:05:12,5",
+        "2017-01-01 13:05:12\n",
+        " 2017-01-01 13:05:12",
+        "2017-1-1 13:05:12",
+        "2017-02-29 13:05:12",
+        "2017-01-01 24:00:00",
+        "2017-01-01 23:59:60",
+        "0000-01-01 00:00:00",
+        "٢٠١٧-01-01 13:05:12",
+        "20170101 130512",
+    ],
+)
+def test_a_timestamp_of_another_form_is_refused(text: str) -> None:
+    assert list(faults(timestamp=text)) == ["timestamp"]
+
+
+@pytest.mark.parametrize("name", ["lat", "long", "accuracy", "speed"])
+@pytest.mark.parametrize("value", [True, False, "40.7", "", None, [], {}, [1.0], 10**400])
+def test_what_is_no_finite_number_is_refused(name: str, value: Any) -> None:
+    assert list(faults(**{name: value})) == [name]
+
+
+@pytest.mark.parametrize("name", ["lat", "long", "accuracy", "speed"])
+@pytest.mark.parametrize("literal", ["NaN", "Infinity", "-Infinity", "1e999", "-1e999", "01", "1."])
+def test_a_number_literal_that_is_not_finite_json_is_refused(name: str, literal: str) -> None:
+    body = json.dumps(a_fix(**{name: 0.125})).replace("0.125", literal)
+    with pytest.raises(InvalidFix):
+        schema.parse(body.encode())
+
+
+@pytest.mark.parametrize(
+    ("name", "least", "most"),
+    [("lat", -90, 90), ("long", -180, 180), ("accuracy", 0, 1.7e308), ("speed", 0, 1.7e308)],
+)
+def test_a_number_may_reach_its_bounds_and_no_further(name: str, least: float, most: float) -> None:
+    for inside in (least, most):
+        assert getattr(parse(**{name: inside}), name) == inside
+    assert list(faults(**{name: math.nextafter(least, -math.inf)})) == [name]
+    if most < 1e300:
+        assert list(faults(**{name: math.nextafter(most, math.inf)})) == [name]
+
+
+@pytest.mark.parametrize(
+    "user_id",
+    ["", "x" * 129, "a\tb", "a\n", "\x00", "\x7f", "\x85", "\ud800", 7, None, True, ["a"]],
+)
+def test_a_user_id_that_breaks_a_rule_is_refused(user_id: Any) -> None:
+    assert list(faults(user_id=user_id)) == ["user_id"]
+
+
+@pytest.mark.parametrize("user_id", ["x", "x" * 128, "😀" * 128, "a b", "$a.b", "null"])
+def test_a_user_id_may_be_any_text_up_to_128_characters(user_id: str) -> None:
+    assert parse(user_id=user_id).user_id == user_id
+
+
+@pytest.mark.parametrize("name", list(a_fix()))
+def test_every_field_is_required(name: str) -> None:
+    fix = a_fix()
+    del fix[name]
+    with pytest.raises(InvalidFix) as caught:
+        schema.parse(json.dumps(fix).encode())
+    assert caught.value.fields == {name: ["required field"]}
+
+
+def test_an_unknown_field_is_refused() -> None:
+    assert faults(altitude=3) == {"altitude": ["unknown field"]}
+
+
+def test_every_fault_is_named_at_once() -> None:
+    assert set(faults(lat=91, long="x", user_id="", altitude=3)) == {
+        "lat",
+        "long",
+        "user_id",
+        "altitude",
+    }
+
+
+VALID = json.dumps(a_fix())
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"null",
+        b"[]",
+        b"3",
+        b'"fix"',
+        b"true",
+        b"{",
+        VALID[:-1].encode(),
+        VALID.encode() + b"x",
+        VALID.encode() + VALID.encode(),
+        b"\xff" + VALID.encode(),
+        VALID.replace("a1", "\xff").encode("latin-1"),
+        b"\xef\xbb\xbf" + VALID.encode(),
+        VALID.encode("utf-16"),
+        (VALID[:-1] + ', "lat": 40.7}').encode(),
+        (VALID[:-1] + f', "deep": {"[" * 1000}{"]" * 1000}}}').encode(),
+        ("[" * 1000 + "]" * 1000).encode(),
+        (VALID[:-1] + f', "lat": {{"lat": {"[" * 400}{"]" * 400}}}}}').encode(),
+        VALID.encode() + b" " * schema.MAX_BODY_BYTES,
+        VALID.replace("40.7", "1" * 5000).encode(),
+        (VALID[:-1] + ', "\\ud800": 1}').encode(),
+    ],
+)
+def test_a_body_that_is_no_single_json_object_is_refused(body: bytes) -> None:
+    with pytest.raises(InvalidFix):
+        schema.parse(body)
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=8,
+)
+
+
+@given(st.dictionaries(st.sampled_from([*a_fix(), "x"]), json_values))
+@example({"lat": 10**400})
+def test_whatever_json_comes_it_is_a_fix_or_refused(fields: dict[str, Any]) -> None:
+    body = json.dumps({**a_fix(), **fields}).encode()
+    try:
+        fix = schema.parse(body)
+    except InvalidFix as error:
+        json.dumps(error.fields)
+    else:
+        assert all(map(math.isfinite, (fix.lat, fix.long, fix.accuracy, fix.speed)))
+
+
+@given(st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
+def test_whatever_bytes_come_they_are_refused(body: bytes) -> None:
+    with pytest.raises(InvalidFix):
+        schema.parse(body)
