@@ -4,7 +4,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TextIO
@@ -16,7 +16,7 @@ from locapi.export import WRITERS, read_minutes
 from locapi.settings import Settings
 
 
-class _UtcTime(click.ParamType):
+class _UtcTime(click.ParamType[datetime]):
     name = "time"
 
     def convert(self, value: Any, param: Any, ctx: Any) -> datetime:
@@ -75,17 +75,17 @@ def _opened(output: Path | None) -> Iterator[TextIO]:
 def _replaced(output: Path) -> Iterator[TextIO]:
     """Yield a temporary file beside `output` that takes its place once all is written."""
     handle, name = tempfile.mkstemp(dir=output.parent, prefix=f".{output.name}.")
+    os.close(handle)
+    temporary = Path(name)
     try:
-        with open(handle, "w", encoding="utf-8", newline="\n") as out:
+        with temporary.open("w", encoding="utf-8", newline="\n") as out:
             yield out
             out.flush()
             os.fsync(out.fileno())
-        os.chmod(name, 0o666 & ~_umask())
-        os.replace(name, output)
-    except BaseException:
-        with suppress(FileNotFoundError):
-            os.unlink(name)
-        raise
+        temporary.chmod(0o666 & ~_umask())
+        temporary.replace(output)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def _umask() -> int:

@@ -3,13 +3,13 @@
 import time
 
 import click
+from pymongo.database import Database
 
 from locapi import mongo
 from locapi.errors import DatabaseUnavailable
 from locapi.mongo import FIXES, MINUTES, Document
 from locapi.rollup import roll_up
 from locapi.settings import Settings
-from pymongo.database import Database
 
 
 @click.command()

@@ -1,14 +1,14 @@
 """`locctl serve`."""
 
 import os
-from contextlib import ExitStack
+from dataclasses import replace
 from typing import Any
 
 import click
 from granian import Granian
 from granian.constants import Interfaces
 
-from locapi import embedded
+from locapi import mongo
 from locapi.settings import Settings
 
 THREADS = 32
@@ -42,10 +42,11 @@ def serve(host: str, port: int, workers: int) -> None:
         locctl serve --port 5000 --workers 2
     """
     settings = Settings.from_environ()
-    with ExitStack() as resources:
-        if settings.mongodb_uri is None:
-            uri = resources.enter_context(embedded.mongod(settings.data_dir))
-            os.environ["MONGODB_URI"] = uri  # for the workers
+    with mongo.serving_uri(settings) as uri:
+        settings = replace(settings, mongodb_uri=uri)
+        with mongo.open_database(settings):
+            pass  # a setting that cannot be used is told here once, not by every worker
+        os.environ["MONGODB_URI"] = uri  # the workers read their settings there
         Granian(
             "locapi.app:create_app",
             factory=True,

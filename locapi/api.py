@@ -16,6 +16,7 @@ from locapi.mongo import Document
 
 RETRY_AFTER_S = 2
 HEALTH_DEADLINE_S = 2
+MAX_DRAINED_BYTES = 1024 * 1024
 
 _log = logging.getLogger(__name__)
 blueprint = Blueprint("api", __name__)
@@ -56,9 +57,13 @@ def _part(name: str) -> Any:
 
 def _body() -> bytes:
     try:
-        return request.get_data(cache=False)
-    except HTTPException as error:  # too long, or broken off
+        body = request.stream.read(schema.MAX_BODY_BYTES + 1)
+        if len(body) > schema.MAX_BODY_BYTES:
+            # A client that is still sending when the connection closes never sees the answer.
+            request.stream.read(MAX_DRAINED_BYTES)
+    except HTTPException as error:  # broken off
         raise InvalidFix(f"the body cannot be read: {error.description}") from error
+    return body
 
 
 def _utc_text(time: datetime) -> str:
@@ -95,6 +100,6 @@ def _http_error(error: HTTPException) -> Response:
     return response
 
 
-def _bug(error: Exception) -> Response:
+def _bug(_: Exception) -> Response:
     _log.exception("%s %s failed", request.method, request.path)
     return _error(500, "internal_error", "the fault is on this side")

@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from flask import Flask
 from pymongo.database import Database
 
-from locapi import api, mongo, schema, utc
+from locapi import api, mongo, utc
 from locapi.mongo import Document
 from locapi.settings import Settings
 
@@ -21,7 +21,6 @@ def create_app(
     from starting: it answers 500 until the database is back.
     """
     app = Flask("locapi", static_folder=None)
-    app.config["MAX_CONTENT_LENGTH"] = schema.MAX_BODY_BYTES
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.url_map.merge_slashes = False  # `//location` is another path: 404, not a redirect

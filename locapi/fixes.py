@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import MAXYEAR, UTC, datetime, timedelta
 from typing import Literal
 
 import pymongo
@@ -61,7 +61,8 @@ class FixStore:
             try:
                 self._fixes.insert_one(document)
             except DuplicateKeyError:
-                return self._first_copy(document["_id"])
+                document = self._first_copy(document)
+                return Receipt("duplicate", document["fix_time"], document["tz"])
             return Receipt("stored", instant.fix_time, instant.tz)
 
     def _prepare(self) -> None:
@@ -70,12 +71,12 @@ class FixStore:
             mongo.prepare(self._database)
             self._prepared = True
 
-    def _first_copy(self, fix_id: str) -> Receipt:
-        first = self._fixes.find_one({"_id": fix_id}, {"fix_time": 1, "tz": 1})
-        return Receipt("duplicate", first["fix_time"], first["tz"])
+    def _first_copy(self, repeat: Document) -> Document:
+        first = self._fixes.find_one({"_id": repeat["_id"]}, {"fix_time": 1, "tz": 1})
+        return first or repeat  # it may just have been deleted
 
     def _conclude(self, fix: Fix) -> Instant:
-        if not EARLIEST.year - 1 <= fix.wall.year < datetime.max.year:
+        if not EARLIEST.year - 1 <= fix.wall.year < MAXYEAR:
             raise _out_of_range()  # before it overflows
         first, *second = utc.readings(fix.wall, fix.lat, fix.long)
         instant = first

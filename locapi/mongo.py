@@ -44,35 +44,38 @@ def open_database(settings: Settings) -> Iterator[Database[Document]]:
     """Yield the database, on the shared embedded mongod where no `MONGODB_URI` is set.
 
     Every write is acknowledged by a majority and on disk; every read sees only
-    what a majority has. Raises Misconfigured for a URI or name that cannot be used.
+    what a majority has. It connects at the first use. Raises Misconfigured for
+    a URI or name that cannot be used.
     """
-    if settings.mongodb_uri is None:
-        with embedded.mongod(settings.data_dir) as uri, _connected(uri, settings) as database:
-            yield database
-    else:
-        with _connected(settings.mongodb_uri, settings) as database:
-            yield database
+    with serving_uri(settings) as uri, _client(uri) as client:
+        try:
+            yield client.get_database(
+                settings.database,
+                read_concern=ReadConcern("majority"),
+                write_concern=WriteConcern(w="majority", j=True),
+            )
+        except InvalidName as error:
+            raise Misconfigured(f"LOCAPI_DATABASE cannot be used: {error}") from error
 
 
 @contextmanager
-def _connected(uri: str, settings: Settings) -> Iterator[Database[Document]]:
+def serving_uri(settings: Settings) -> Iterator[str]:
+    """Yield the URI of the database, which is the embedded one's where none is set."""
+    if settings.mongodb_uri is None:
+        with embedded.mongod(settings.data_dir) as uri:
+            yield uri
+    else:
+        yield settings.mongodb_uri
+
+
+def _client(uri: str) -> MongoClient[Document]:
     try:
-        client: MongoClient[Document] = MongoClient(
-            uri, tz_aware=True, appname="locapi", serverSelectionTimeoutMS=5_000
-        )
-        database = client.get_database(
-            settings.database,
-            read_concern=ReadConcern("majority"),
-            write_concern=WriteConcern(w="majority", j=True),
-        )
-    except (ConfigurationError, InvalidURI, InvalidName, ValueError) as error:
+        return MongoClient(uri, tz_aware=True, appname="locapi", connect=False)
+    except (ConfigurationError, InvalidURI, ValueError) as error:
         # The text of `error` may show the URI's password.
         raise Misconfigured(
-            "MONGODB_URI or LOCAPI_DATABASE cannot be used "
-            f"({type(error).__name__}); expected mongodb://HOST:PORT and a plain name"
+            f"MONGODB_URI cannot be used ({type(error).__name__}); write mongodb://HOST:PORT"
         ) from None
-    with client:
-        yield database
 
 
 def prepare(database: Database[Document]) -> None:

@@ -113,7 +113,7 @@ def _finite(total: str) -> Expression:
 
 
 def _average_longitude() -> Expression:
-    """Fixes more than half the globe apart are nearer to each other across the antimeridian."""
+    # Fixes more than half the globe apart are nearer to each other across the antimeridian.
     east_of_antimeridian = {"$add": ["$long_sum", {"$multiply": [360, "$west"]}]}
     across: Expression = {"$divide": [east_of_antimeridian, "$count"]}
     return {
@@ -126,7 +126,7 @@ def _average_longitude() -> Expression:
 
 
 def _either() -> Expression:
-    """What a minute becomes when `$$new`, a minute made of some fixes, meets it."""
+    """Return what a minute becomes when `$$new`, a minute made of some fixes, meets it."""
     unseen = {"$setDifference": ["$$new.seen", "$seen"]}
     return {
         "$switch": {

@@ -7,7 +7,7 @@ import threading
 import unicodedata
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, NoReturn
+from typing import Any, ClassVar, NoReturn
 
 from cerberus import TypeDefinition, Validator
 
@@ -64,14 +64,14 @@ def _is_user_id(field: str, value: str, error: Any) -> None:
 
 
 class _FixValidator(Validator):  # type: ignore[misc]
-    types_mapping = {
+    types_mapping: ClassVar = {
         # Cerberus' own "number" is Python's, for which True is one.
         "number": TypeDefinition("number", (int, float), (bool,)),
         "string": TypeDefinition("string", (str,), ()),
     }
 
     def _validate_nullable(self, nullable: bool, field: str, value: Any) -> None:
-        """{'type': 'boolean'}"""  # noqa: D300, D400, D415 - Cerberus reads the rule's schema here
+        """{'type': 'boolean'}"""  # noqa: D400, D415 - Cerberus reads the rule's schema here
         super()._validate_nullable(nullable, field, value)
         if value is None:
             self._drop_remaining_rules("check_with")

@@ -55,6 +55,6 @@ class Settings:
 
 
 def describe() -> Iterator[Mapping[str, str]]:
-    """Yield name, variable, doc and shown default of each setting, as the manual's table has them."""
+    """Yield each setting's name, variable, shown default and doc: the manual's table."""
     for field in dataclasses.fields(Settings):
         yield {"name": field.name, **field.metadata}

@@ -55,7 +55,8 @@ def send(api: FlaskClient) -> Send:
     def send(timestamp: str = "2017-01-01 13:05:12", **fields: Any) -> dict[str, Any]:
         answer = api.put("/location", json=a_fix(timestamp=timestamp, **fields))
         assert answer.status_code == 200, answer.json
-        return dict(answer.json)
+        body: dict[str, Any] = answer.get_json()
+        return body
 
     return send
 

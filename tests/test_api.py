@@ -60,7 +60,7 @@ def test_the_content_type_is_not_held_against_the_body(
 def test_a_bad_fix_is_told_every_fault(client: FlaskClient) -> None:
     answer = client.put("/location", json=a_fix(lat=91, speed="fast"))
     assert error(answer) == (400, "invalid_fix")
-    assert answer.json["error"]["fields"] == {
+    assert answer.get_json()["error"]["fields"] == {
         "lat": ["max value is 90"],
         "speed": ["must be of number type"],
     }

@@ -21,7 +21,7 @@ from tests.conftest import Send
 BASE = datetime(2017, 1, 1, 18, 5, tzinfo=UTC)
 
 
-def raw(ms: int = 0, user_id: str = "a1", utc_offset: int = -18_000, **values: float) -> Document:
+def raw(ms: int = 0, user_id: str = "a1", *, utc_offset: int = -18_000, **values: Any) -> Document:
     """Return a raw fix `ms` milliseconds after BASE."""
     time = BASE + timedelta(milliseconds=ms)
     wall = time.replace(tzinfo=None) + timedelta(seconds=utc_offset)
@@ -30,7 +30,11 @@ def raw(ms: int = 0, user_id: str = "a1", utc_offset: int = -18_000, **values: f
         "minute_id": keys.minute_id(user_id, time),
         "mark": keys.mark(time, utc_offset),
         "received_at": Timestamp(0, 0),
-        **{"lat": 40.0, "long": -74.0, "accuracy": 5.0, "speed": 1.0, **values},
+        "lat": 40.0,
+        "long": -74.0,
+        "accuracy": 5.0,
+        "speed": 1.0,
+        **values,
     }
 
 
@@ -206,7 +210,7 @@ def test_minutes_equal_a_reference_however_the_fixes_are_split(
     kept: dict[str, Document] = {}
     for batch in batches:
         for second, user_id, sent in batch:
-            fix = raw(second * 1000, user_id, **sent)
+            fix = {**raw(second * 1000, user_id), **sent}
             if fix["_id"] not in kept:
                 kept[fix["_id"]] = fix
                 db.fixes.insert_one(dict(fix))

@@ -1,0 +1,1 @@
+"""Sample tracks, and the replay of tracks against a running API over HTTP."""

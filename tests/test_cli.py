@@ -1,0 +1,201 @@
+"""`locctl`, run as a user runs it."""
+
+import os
+import re
+import signal
+import stat
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pymongo.database import Database
+
+from locapi.mongo import Document
+from tests.conftest import Send
+
+LOCCTL = Path(sys.executable).with_name("locctl")
+HEADER = "user_id,minute,lat,long,accuracy,speed,count\n"
+A_MINUTE = HEADER + "a1,2017-01-01T18:05:00Z,40.7,-74.0,5.0,1.5,1\n"
+
+Locctl = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def environ(db: Database[Document], mongodb_uri: str) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("LOCAPI_")}
+    return {**kept, "MONGODB_URI": mongodb_uri, "LOCAPI_DATABASE": db.name}
+
+
+@pytest.fixture
+def locctl(environ: dict[str, str]) -> Locctl:
+    def run(*arguments: str | Path, **changed: str) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            [LOCCTL, *arguments],
+            env={**environ, **changed},
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+
+    return run
+
+
+def test_rollup_talks_to_standard_error_and_export_writes_data(send: Send, locctl: Locctl) -> None:
+    send()
+    rolled_up = locctl("rollup")
+    assert (rolled_up.returncode, rolled_up.stdout) == (0, "")
+    assert rolled_up.stderr.startswith("rolled up in ")
+    assert rolled_up.stderr.endswith(" s: 1 raw fixes, 1 minutes\n")
+    exported = locctl("export")
+    assert (exported.returncode, exported.stdout, exported.stderr) == (0, A_MINUTE, "")
+
+
+def test_export_selects_and_formats(send: Send, locctl: Locctl) -> None:
+    send()
+    send(user_id="a2")
+    locctl("rollup")
+    chosen = locctl(
+        "export", "--user", "a1", "--since", "2017-01-01T18:05:00Z", "--format", "ndjson"
+    )
+    assert chosen.stdout == (
+        '{"user_id":"a1","minute":"2017-01-01T18:05:00Z",'
+        '"lat":40.7,"long":-74.0,"accuracy":5.0,"speed":1.5,"count":1}\n'
+    )
+    assert locctl("export", "--until", "2017-01-01T13:05:00-05:00").stdout == HEADER
+    assert locctl("export", "--since", "2017-01-02").stdout == HEADER
+
+
+def test_export_to_a_file_leaves_a_whole_file_and_nothing_else(
+    send: Send, locctl: Locctl, tmp_path: Path
+) -> None:
+    send()
+    locctl("rollup")
+    output = tmp_path / "minutes.csv"
+    output.write_text("old")
+    assert locctl("export", "-o", output).returncode == 0
+    assert list(tmp_path.iterdir()) == [output]
+    assert output.read_text() == A_MINUTE
+    assert stat.S_IMODE(output.stat().st_mode) == 0o666 & ~current_umask()
+
+
+def current_umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def test_an_export_that_fails_keeps_the_old_file(locctl: Locctl, tmp_path: Path) -> None:
+    output = tmp_path / "minutes.csv"
+    output.write_text("old")
+    away = "mongodb://127.0.0.1:1/?serverSelectionTimeoutMS=100"
+    failed = locctl("export", "-o", output, MONGODB_URI=away)
+    assert (failed.returncode, failed.stdout) == (1, "")
+    assert failed.stderr == (
+        "Error: the database does not answer (127.0.0.1:1: [Errno 111] Connection refused); "
+        "see that it runs and that MONGODB_URI names it\n"
+    )
+    assert [(path, path.read_text()) for path in tmp_path.iterdir()] == [(output, "old")]
+
+
+def test_an_output_that_cannot_be_written_is_said_in_one_sentence(
+    locctl: Locctl, tmp_path: Path
+) -> None:
+    failed = locctl("export", "-o", tmp_path / "no" / "minutes.csv")
+    assert failed.returncode == 1
+    assert (
+        failed.stderr
+        == f"Error: cannot write {tmp_path}/no/minutes.csv: No such file or directory\n"
+    )
+
+
+def test_a_reader_that_has_enough_ends_the_export_quietly(
+    db: Database[Document], environ: dict[str, str]
+) -> None:
+    db.minutes.insert_many(
+        {
+            "_id": f"a\t{i:09}",
+            "user_id": "a",
+            "minute": datetime(2017, 1, 1, tzinfo=UTC),
+            "lat": 1.0,
+            "long": 1.0,
+            "accuracy": 1.0,
+            "speed": 1.0,
+            "count": 1,
+        }
+        for i in range(20_000)
+    )
+    export = subprocess.Popen(
+        [LOCCTL, "export"], env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert export.stdout is not None
+    assert export.stderr is not None
+    assert export.stdout.readline() == HEADER
+    export.stdout.close()
+    assert export.stderr.read() == ""
+    export.stderr.close()
+    assert export.wait(30) == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["rollup", "--watch", "0"], "Invalid value for '--watch'"),
+        (["export", "--since", "yesterday"], "'yesterday' is no time; write 2017-01-01"),
+        (["export", "--format", "xls"], "'xls' is not one of"),
+        (["serve", "--port", "0"], "Invalid value for '--port'"),
+        (["nothing"], "No such command"),
+    ],
+)
+def test_a_misuse_exits_2_and_says_what_is_wrong(
+    locctl: Locctl, arguments: list[str], said: str
+) -> None:
+    misused = locctl(*arguments)
+    assert (misused.returncode, misused.stdout) == (2, "")
+    assert said in misused.stderr
+
+
+@pytest.mark.parametrize("command", ["serve", "rollup", "export"])
+@pytest.mark.parametrize(
+    ("variable", "value", "said"),
+    [
+        ("LOCAPI_DATBASE", "x", "LOCAPI_DATBASE: no such setting"),
+        ("MONGODB_URI", "mongodb://", "MONGODB_URI cannot be used"),
+    ],
+)
+def test_a_setting_that_cannot_be_used_exits_2(
+    locctl: Locctl, command: str, variable: str, value: str, said: str
+) -> None:
+    misused = locctl(command, **{variable: value})
+    assert misused.returncode == 2
+    assert said in misused.stderr
+
+
+@pytest.mark.parametrize("command", [[], ["serve"], ["rollup"], ["export"]])
+def test_every_help_has_an_example(locctl: Locctl, command: list[str]) -> None:
+    helped = locctl(*command, "--help")
+    assert helped.returncode == 0
+    assert re.search(r"Example:\n +locctl ", helped.stdout)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_watching_rollup_folds_until_it_is_stopped(
+    db: Database[Document], send: Send, environ: dict[str, str], number: int, code: int
+) -> None:
+    send()
+    watching: Any = subprocess.Popen(
+        [LOCCTL, "rollup", "--watch", "0.05"], env=environ, stderr=subprocess.PIPE, text=True
+    )
+    with watching:
+        for fixes in (1, 2):
+            send(f"2017-01-01 13:05:1{fixes}.5")
+            wanted = f": {fixes + 1} raw fixes, 1 minutes\n"
+            assert any(line.endswith(wanted) for line in watching.stderr)
+        watching.send_signal(number)
+        rest = watching.stderr.read()
+    assert watching.returncode == code
+    assert "Traceback" not in rest
+    assert [minute["count"] for minute in db.minutes.find()] == [3]

@@ -1,0 +1,130 @@
+"""Minutes, streamed out."""
+
+import io
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from pymongo.database import Database
+
+from locapi import export, keys
+from locapi.export import read_minutes
+from locapi.mongo import Document
+
+BASE = datetime(2017, 1, 1, 18, 0, tzinfo=UTC)
+
+
+def add(db: Database[Document], user_id: str, *minutes: int) -> None:
+    times = [BASE + timedelta(minutes=minute) for minute in minutes]
+    db.minutes.insert_many(
+        {
+            "_id": keys.minute_id(user_id, time),
+            "user_id": user_id,
+            "minute": time,
+            "lat": 40.1,
+            "long": -74.0,
+            "accuracy": 5.0,
+            "speed": 1 / 3,
+            "count": 3,
+            "seen": [1, 2, 3],
+        }
+        for time in times
+    )
+
+
+def exported(db: Database[Document], **selection: Any) -> list[tuple[str, str]]:
+    return [(row["user_id"], row["minute"][11:16]) for row in read_minutes(db, **selection)]
+
+
+def test_minutes_come_by_user_and_then_minute(db: Database[Document]) -> None:
+    add(db, "b", 2, 1)
+    add(db, "a b", 1)
+    add(db, "a", 3, 1)
+    add(db, "ä", 1)
+    add(db, "A", 1)
+    assert exported(db) == [
+        ("A", "18:01"),
+        ("a", "18:01"),
+        ("a", "18:03"),
+        ("a b", "18:01"),
+        ("b", "18:01"),
+        ("b", "18:02"),
+        ("ä", "18:01"),
+    ]
+
+
+@pytest.mark.parametrize("user_id", [None, "a"])
+@pytest.mark.parametrize(
+    ("since", "until", "minutes"),
+    [
+        (None, None, "1234"),
+        (2, None, "234"),
+        (None, 3, "12"),
+        (2, 3, "2"),
+        (2, 2, ""),
+        (1.5, 3.5, "23"),
+        (4.01, None, ""),
+    ],
+)
+def test_a_window_holds_its_start_and_not_its_end(
+    db: Database[Document],
+    user_id: str | None,
+    since: float | None,
+    until: float | None,
+    minutes: str,
+) -> None:
+    add(db, "a", 1, 2, 3, 4)
+    window = {
+        name: BASE + timedelta(minutes=minute)
+        for name, minute in (("since", since), ("until", until))
+        if minute is not None
+    }
+    assert exported(db, user_id=user_id, **window) == [("a", f"18:0{minute}") for minute in minutes]
+
+
+def test_one_users_minutes_are_nobody_elses(db: Database[Document]) -> None:
+    for user_id in ("a", "a b", "aa", "", "a\u00a0"):
+        add(db, user_id, 1)
+    assert exported(db, user_id="a") == [("a", "18:01")]
+
+
+def test_pages_join_without_a_gap(db: Database[Document], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(export, "_PAGE", 2)
+    add(db, "a", 1, 2, 3)
+    add(db, "b", 1, 2, 3)
+    assert len(exported(db)) == 6
+    assert exported(db, user_id="a") == [("a", "18:01"), ("a", "18:02"), ("a", "18:03")]
+    since = {"since": BASE + timedelta(minutes=2)}
+    assert [minute for _, minute in exported(db, user_id="a", **since)] == ["18:02", "18:03"]
+
+
+def test_csv_and_ndjson_hold_the_columns_and_nothing_else(db: Database[Document]) -> None:
+    add(db, 'a,"ü', 5)
+    texts = {}
+    for name, write in export.WRITERS.items():
+        out = io.StringIO()
+        write(read_minutes(db), out)
+        texts[name] = out.getvalue()
+    assert texts == {
+        "csv": "user_id,minute,lat,long,accuracy,speed,count\n"
+        '"a,""ü",2017-01-01T18:05:00Z,40.1,-74.0,5.0,0.3333333333333333,3\n',
+        "ndjson": '{"user_id":"a,\\"ü","minute":"2017-01-01T18:05:00Z","lat":40.1,"long":-74.0,'
+        '"accuracy":5.0,"speed":0.3333333333333333,"count":3}\n',
+    }
+
+
+@pytest.mark.parametrize(
+    ("selection", "read_all"),
+    [({}, True), ({"user_id": "a"}, False), ({"user_id": "a", "since": BASE}, False)],
+)
+def test_the_export_reads_in_the_order_of_the_key(
+    db: Database[Document], selection: dict[str, Any], read_all: bool
+) -> None:
+    add(db, "a", *range(10))
+    add(db, "b", *range(10))
+    query = export.selection(
+        **{"user_id": None, "since": None, "until": None, "after": None, **selection}
+    )
+    plan = db.minutes.find(query).sort("_id", 1).explain()
+    assert "'stage': 'SORT'" not in str(plan["queryPlanner"]["winningPlan"])
+    assert plan["executionStats"]["totalKeysExamined"] <= (20 if read_all else 11)

@@ -1,0 +1,84 @@
+"""Reaching the database."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from pymongo.database import Database
+from pymongo.errors import (
+    DuplicateKeyError,
+    NotPrimaryError,
+    OperationFailure,
+    PyMongoError,
+    ServerSelectionTimeoutError,
+    WTimeoutError,
+)
+
+from locapi import mongo
+from locapi.errors import DatabaseRefused, DatabaseUnavailable, Misconfigured
+from locapi.mongo import Document
+from locapi.settings import Settings
+
+
+@pytest.mark.parametrize(
+    "uri", ["mongodb://", "mongodb://u:p@ss@db.example", "mongodb://db.example:99999", "mongo://db"]
+)
+def test_a_uri_that_cannot_be_used_is_refused_without_showing_it(uri: str) -> None:
+    with pytest.raises(Misconfigured, match="MONGODB_URI cannot be used") as caught:
+        with mongo.open_database(Settings(mongodb_uri=uri)):
+            pass
+    assert "p@ss" not in str(caught.value)
+
+
+def test_a_name_that_cannot_be_used_is_refused(mongodb_uri: str) -> None:
+    with pytest.raises(Misconfigured, match="LOCAPI_DATABASE cannot be used"):
+        with mongo.open_database(Settings(mongodb_uri=mongodb_uri, database="a b")):
+            pass
+
+
+def test_a_database_that_is_not_there_is_said_in_one_sentence() -> None:
+    uri = "mongodb://127.0.0.1:1/?serverSelectionTimeoutMS=100"
+    with mongo.open_database(Settings(mongodb_uri=uri)) as database:
+        with pytest.raises(DatabaseUnavailable) as caught:
+            mongo.prepare(database)
+    assert str(caught.value) == (
+        "the database does not answer (127.0.0.1:1: [Errno 111] Connection refused); "
+        "see that it runs and that MONGODB_URI names it"
+    )
+
+
+@pytest.mark.parametrize(
+    ("failure", "wanted"),
+    [
+        (ServerSelectionTimeoutError("x"), DatabaseUnavailable),
+        (NotPrimaryError("x"), DatabaseUnavailable),
+        (WTimeoutError("x", 64, {"errmsg": "x"}), DatabaseUnavailable),
+        (OperationFailure("x", 50, {"errmsg": "x", "code": 50}), DatabaseUnavailable),
+        (OperationFailure("x", 13, {"errmsg": "x", "code": 13}), DatabaseRefused),
+        (DuplicateKeyError("x"), DatabaseRefused),
+    ],
+)
+def test_a_driver_error_becomes_one_of_ours(failure: PyMongoError, wanted: type) -> None:
+    with pytest.raises(wanted), mongo.translated_errors():
+        raise failure
+
+
+def test_indexes_are_made_once_and_may_be_asked_for_again(db: Database[Document]) -> None:
+    mongo.prepare(db)
+    assert {
+        name: sorted(db[name].index_information()) for name in (mongo.FIXES, mongo.MINUTES)
+    } == {
+        "fixes": ["_id_", "received_at_1", "user_id_1_fix_time_1"],
+        "minutes": ["_id_", "missing_1"],
+    }
+
+
+def test_every_write_is_asked_to_be_on_disk_and_every_read_to_be_final(
+    db: Database[Document],
+) -> None:
+    for name in (mongo.FIXES, mongo.MINUTES, mongo.WATERMARKS):
+        assert db[name].write_concern.document == {"w": "majority", "j": True}
+        assert db[name].read_concern.document == {"level": "majority"}
+
+
+def test_settled_time_is_the_databases_clock(db: Database[Document]) -> None:
+    assert abs(mongo.settled_time(db) - datetime.now(UTC)) < timedelta(seconds=30)
