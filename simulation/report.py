@@ -61,7 +61,7 @@ class Tally:
     def _answers(self) -> Iterator[tuple[str, str]]:
         for code, count in sorted(self._codes.items()):
             yield f"code {code}" if code else "no answer", f"{count:,}"
-            details = self._details[code].most_common()
+            details = sorted(self._details[code].items(), key=lambda item: (-item[1], item[0]))
             for detail, times in details[:REASONS]:
                 yield f"  {detail}", f"{times:,}"
             if rest := details[REASONS:]:

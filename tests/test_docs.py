@@ -1,0 +1,126 @@
+"""What the README says is true."""
+
+import json
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from flask.testing import FlaskClient
+
+from cli.main import locctl
+from locapi import schema, settings
+from tests.conftest import ROOT
+
+README = (ROOT / "README.md").read_text()
+
+
+def between(start: str) -> str:
+    """Return what stands between a mark and the next `<!-- end -->`."""
+    found = re.search(rf"<!-- {start} -->\n(.*?)<!-- end -->", README, re.DOTALL)
+    assert found, start
+    return found[1]
+
+
+def table(first_header: str) -> list[list[str]]:
+    """Return the rows of the table whose first column has that header."""
+    found = re.search(rf"^\| {first_header} \|.*\n\|[-| ]+\|\n((?:\|.*\n)+)", README, re.MULTILINE)
+    assert found, first_header
+    return [re.split(r" (?<!\\)\| ", line[2:-2]) for line in found[1].splitlines()]
+
+
+def test_the_settings_are_those_that_are_declared() -> None:
+    rows = [
+        f"| `{row['variable']}` | {row['shown']} | {row['doc']} |" for row in settings.describe()
+    ]
+    assert between("settings") == "\n".join(
+        ["| variable | default | what it says |", "|---|---|---|", *rows, ""]
+    )
+
+
+def test_the_fields_of_a_fix_are_those_of_the_rules() -> None:
+    rows = {name.strip("`"): (kind, rule) for name, kind, rule in table("field")}
+    assert {name: kind for name, (kind, _) in rows.items()} == {
+        name: rule["type"] for name, rule in schema.RULES.items()
+    }
+    assert "\u221290 to 90" in rows["lat"][1]
+    assert "\u2212180 to 180" in rows["long"][1]
+
+
+def test_every_command_is_listed_with_its_options_and_no_other() -> None:
+    listed = {
+        words[1]: {word.strip("[]") for word in words if word.startswith(("[-", "-"))}
+        for row in table("command")
+        if (words := row[0].strip("`").split())[0] == "locctl"
+    }
+    assert listed == {
+        name: {option.opts[0] for option in command.params}
+        for name, command in locctl.commands.items()
+    }
+
+
+def test_every_make_target_that_is_named_exists() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert set(re.findall(r"`make ([a-z-]+)`", README)) <= targets
+
+
+def test_every_module_is_on_the_map() -> None:
+    mapped = set(re.findall(r"`(locapi/\w+\.py|\w+/)`", " ".join(row[0] for row in table("file"))))
+    modules = {f"locapi/{path.name}" for path in (ROOT / "locapi").glob("[!_]*.py")}
+    assert mapped == modules | {"cli/", "simulation/", "benchmarks/", "tests/"}
+
+
+def test_every_link_leads_somewhere() -> None:
+    for page in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
+        for link in re.findall(r"\]\((?!http)([^)#]+)", page.read_text()):
+            assert (page.parent / link).exists(), f"{page.name}: {link}"
+
+
+def test_curl_gets_the_answer_shown(api: FlaskClient) -> None:
+    found = re.search(r"^\$ (curl [^`]*?)\n(\{.*\})\n```", README, re.MULTILINE)
+    assert found
+    words = shlex.split(found[1])
+    assert words[:4] == ["curl", "-sX", "PUT", "http://localhost:5000/location"]
+    answer = api.put("/location", data=words[words.index("-d") + 1])
+    assert answer.get_data(as_text=True) == found[2] + "\n"
+
+
+def test_the_answers_shown_are_json() -> None:
+    shown = re.findall(r"`(\{.*?\})`", "\n".join(row[2] for row in table("code")))
+    assert [sorted(json.loads(text)) for text in shown] == [
+        ["fix_time", "status", "tz"],
+        ["error"],
+        ["error"],
+    ]
+
+
+def comparable(output: str) -> list[str]:
+    """Return the lines of a run without what differs from run to run."""
+    output = re.sub(r"/\S*/locapi-\w+/", "SCRATCH/", output)
+    output = re.sub(r"http://127\.0\.0\.1:\d+", "URL", output)
+    output = re.sub(
+        r"^(seconds|fixes per second|retries|latency .*?)  .*", r"\1", output, flags=re.MULTILINE
+    )
+    return output.splitlines()
+
+
+def test_make_run_prints_what_is_shown(tmp_path: Path) -> None:
+    demo = subprocess.run(
+        [sys.executable, ROOT / "simulation" / "demo.py"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert demo.returncode == 0, demo.stderr
+    shown = between("output of make run").removeprefix("```text\n").removesuffix("```\n")
+    assert comparable(shown) == comparable(demo.stdout)
+
+
+@pytest.mark.parametrize("path", ["requirements.txt", "requirements-dev.txt"])
+def test_the_locks_name_versions_and_hashes_and_no_address(path: str) -> None:
+    lock = (ROOT / path).read_text()
+    assert not re.search(r"://|^-", lock, re.MULTILINE)
+    for requirement in re.split(r"\n(?=\S)", lock.strip()):
+        assert re.match(r"[a-z0-9-]+==\S+( ;.*)? \\\n    --hash=sha256:", requirement)
