@@ -46,8 +46,8 @@ lock: install  ## write the locks anew from pyproject.toml
 bench: install  ## measure; prints a table
 	@$(BIN)/python -m benchmarks
 
-docker-test: install  ## build and run the containers, send a fix, see its minute
-	@$(BIN)/python -m pytest docker_test
+docker-test: install  ## build and run the containers, send fixes, see their minutes (needs Docker)
+	@$(BIN)/python -m pytest tests/docker
 
 clean:  ## remove what was built
 	@rm -rf $(VENV) .cache build dist *.egg-info

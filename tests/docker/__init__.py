@@ -1,0 +1,1 @@
+"""Tests that need a Docker engine; run by `make docker-test` only."""
