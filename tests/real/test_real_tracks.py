@@ -1,0 +1,158 @@
+"""Real tracks, dirt and all: every answer and every minute as the reference has them."""
+
+import gzip
+import json
+import math
+from collections import defaultdict
+from concurrent.futures import ThreadPoolExecutor, wait
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask
+from pymongo.database import Database
+
+from locapi import schema, utc
+from locapi.app import create_app
+from locapi.errors import InvalidFix
+from locapi.export import read_minutes
+from locapi.fixes import EARLIEST
+from locapi.mongo import Document
+from locapi.rollup import roll_up
+from locapi.watermarks import MAX_AHEAD
+
+from . import reference
+from .reference import Answer, Minutes, Row
+
+ALL = [
+    "buses_austin_dst",
+    "cars_darwin_adelaide",
+    "gnss_mountainview",
+    "phones_bayarea",
+    "phones_glitches",
+    "seals_alaska",
+    "ships_aleutians",
+    "ships_newyork",
+    "ships_usa",
+]
+WHOLE = ("1970", "2100")
+# Of which file what is sent, by UTC.
+SENT = {
+    "buses_austin_dst": ("2015-03-07T21", "2015-03-09T01"),  # the clock goes forward between
+    "cars_darwin_adelaide": WHOLE,
+    "gnss_mountainview": WHOLE,
+    "phones_glitches": WHOLE,
+    "seals_alaska": ("2011-10", "2011-12"),  # an autumn change
+    "ships_aleutians": WHOLE,
+    "ships_newyork": WHOLE,
+}
+THREADS = 8
+
+
+def read(track: Path) -> list[Row]:
+    """Return a track's rows, without those over whose zone libraries disagree."""
+    with gzip.open(track, "rt") as lines:
+        return [row for row in map(json.loads, lines) if "tz2" not in row]
+
+
+def body(row: Row) -> bytes:
+    return json.dumps({name: row[name] for name in reference.FIELDS}).encode()
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_every_row_is_accepted_or_not_and_means_the_instant_it_was_published_with(
+    tracks: Path, name: str
+) -> None:
+    rows = read(tracks / f"{name}.ndjson.gz")
+    newest: dict[str, datetime] = defaultdict(lambda: EARLIEST)
+    wrong = []
+    for row, answer in zip(rows, reference.answers(rows), strict=True):
+        time = conclude(row, newest[row["user_id"]])
+        if time != reference.instant(row):
+            wrong.append((row, time))
+        if time and answer and answer.status == "stored":
+            newest[row["user_id"]] = max(newest[row["user_id"]], time)
+    assert wrong == []
+
+
+def conclude(row: Row, newest: datetime) -> datetime | None:
+    """Return what locapi takes a row's time for, without a database; None is a 400."""
+    try:
+        fix = schema.parse(body(row))
+    except InvalidFix:
+        return None
+    first, *second = utc.readings(fix.wall, fix.lat, fix.long)
+    time = second[0].fix_time if second and newest > first.fix_time else first.fix_time
+    return time if EARLIEST <= time <= datetime.now(UTC) + MAX_AHEAD else None
+
+
+@pytest.mark.parametrize("name", SENT)
+def test_every_answer_and_every_exported_minute_equals_the_reference(
+    tracks: Path, db: Database[Document], name: str
+) -> None:
+    since, until = SENT[name]
+    rows = [row for row in read(tracks / f"{name}.ndjson.gz") if since <= row["utc"] < until]
+    answers = reference.answers(rows)
+
+    assert send_while_rolling_up(rows, db) == answers
+    for _ in range(2):
+        roll_up(db)
+        assert_same(exported(db), reference.minutes(rows, answers))
+
+
+def send_while_rolling_up(rows: list[Row], db: Database[Document]) -> list[Answer | None]:
+    """Send the rows, each user's in their order, and return the answer to each."""
+    app = create_app(database=db)
+    by_user: dict[str, list[int]] = defaultdict(list)
+    for index, row in enumerate(rows):
+        by_user[row["user_id"]].append(index)
+    with ThreadPoolExecutor(THREADS) as pool:
+        sent = {
+            user_id: pool.submit(send, app, [rows[index] for index in indexes])
+            for user_id, indexes in by_user.items()
+        }
+        while wait(sent.values(), timeout=2).not_done:
+            roll_up(db)
+    answers: list[Answer | None] = [None] * len(rows)
+    for user_id, indexes in by_user.items():
+        for index, answer in zip(indexes, sent[user_id].result(), strict=True):
+            answers[index] = answer
+    return answers
+
+
+def send(app: Flask, rows: list[Row]) -> list[Answer | None]:
+    client = app.test_client()
+    return [understood(client.put("/location", data=body(row))) for row in rows]
+
+
+def understood(response: Any) -> Answer | None:
+    if response.status_code == 400:
+        return None
+    assert response.status_code == 200, response.text
+    return Answer(response.json["status"], datetime.fromisoformat(response.json["fix_time"]))
+
+
+def exported(db: Database[Document]) -> Minutes:
+    return {
+        (row["user_id"], datetime.fromisoformat(row["minute"])): {
+            name: row[name] for name in ("lat", "long", "accuracy", "speed", "count")
+        }
+        for row in read_minutes(db)
+    }
+
+
+def assert_same(minutes: Minutes, expected: Minutes) -> None:
+    assert list(minutes) == sorted(expected)
+    wrong = {
+        key: (minutes[key], expected[key])
+        for key in expected
+        if differs(minutes[key], expected[key])
+    }
+    assert wrong == {}
+
+
+def differs(minute: dict[str, float], expected: dict[str, float]) -> bool:
+    errors = {name: minute[name] - expected[name] for name in expected}
+    errors["long"] = math.remainder(errors["long"], 360)  # 180 and -180 are one longitude
+    return not all(abs(error) <= 1e-9 for error in errors.values())
