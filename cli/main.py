@@ -7,9 +7,12 @@ from typing import Any
 
 import click
 
+from cli.erase import erase
 from cli.export import export
+from cli.prune import prune
 from cli.rollup import rollup
 from cli.serve import serve
+from cli.verify import verify
 from locapi.errors import LocapiError, Misconfigured
 
 
@@ -49,6 +52,5 @@ def locctl() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
 
 
-locctl.add_command(serve)
-locctl.add_command(rollup)
-locctl.add_command(export)
+for command in (serve, rollup, export, prune, verify, erase):
+    locctl.add_command(command)

@@ -1,8 +1,10 @@
 """The raw fixes: conclude what a fix's time means, store its first copy, say which it was."""
 
+import math
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import MAXYEAR, UTC, datetime, timedelta
+from datetime import MAXYEAR, UTC, datetime
 from typing import Literal
 
 import pymongo
@@ -10,14 +12,14 @@ from bson import Timestamp
 from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
 
-from locapi import keys, mongo, utc
+from locapi import keys, mongo, utc, watermarks
 from locapi.errors import InvalidFix
 from locapi.mongo import FIXES, MINUTES, Document
 from locapi.schema import Fix
 from locapi.utc import Instant
+from locapi.watermarks import HORIZON_TRUST_S, MAX_AHEAD
 
 EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
-MAX_AHEAD = timedelta(days=1)
 DEADLINE_S = 8
 
 _BY_SERVER = Timestamp(0, 0)  # on insert, mongod puts its own time where it finds this
@@ -47,6 +49,8 @@ class FixStore:
         self._fixes = database[FIXES]
         self._minutes = database[MINUTES]
         self._now = now
+        self._known_horizon: Timestamp | None = None
+        self._horizon_read_at = -math.inf
 
     def put(self, fix: Fix) -> Receipt:
         """Store a fix unless its first copy is there, and return once that is on disk.
@@ -56,7 +60,10 @@ class FixStore:
         """
         with mongo.translated_errors(), pymongo.timeout(DEADLINE_S):
             self._prepare()
-            instant = self._conclude(fix)
+            readings = _readings(fix)
+            if pruned := self._pruned(fix.user_id, readings):
+                return Receipt("duplicate", pruned.fix_time, pruned.tz)
+            instant = self._conclude(fix.user_id, readings)
             document = _document(fix, instant)
             try:
                 self._fixes.insert_one(document)
@@ -75,27 +82,46 @@ class FixStore:
         first = self._fixes.find_one({"_id": repeat["_id"]}, {"fix_time": 1, "tz": 1})
         return first or repeat  # it may just have been deleted
 
-    def _conclude(self, fix: Fix) -> Instant:
-        if not EARLIEST.year - 1 <= fix.wall.year < MAXYEAR:
-            raise _out_of_range()  # before it overflows
-        first, *second = utc.readings(fix.wall, fix.lat, fix.long)
-        instant = first
-        if second and self._has_later(fix.user_id, first.fix_time):
+    def _pruned(self, user_id: str, readings: list[Instant]) -> Instant | None:
+        """Return the reading whose fix is in its minute, if its raw fix can have been pruned."""
+        for reading in readings:
+            if watermarks.may_be_pruned(reading.fix_time, self._horizon()):
+                minute_id = keys.minute_id(user_id, reading.fix_time)
+                mark = keys.mark(reading.fix_time, reading.utc_offset)
+                if self._minutes.find_one({"_id": minute_id, "seen": mark}, {"_id": 1}):
+                    return reading
+        return None
+
+    def _horizon(self) -> Timestamp | None:
+        if time.monotonic() - self._horizon_read_at > HORIZON_TRUST_S:
+            self._horizon_read_at = time.monotonic()
+            self._known_horizon = watermarks.read(self._database, watermarks.PRUNED)
+        return self._known_horizon
+
+    def _conclude(self, user_id: str, readings: list[Instant]) -> Instant:
+        instant, *second = readings
+        if second and self._has_later(user_id, instant.fix_time):
             instant = second[0]
         if not EARLIEST <= instant.fix_time <= self._now() + MAX_AHEAD:
             raise _out_of_range()
         return instant
 
-    def _has_later(self, user_id: str, time: datetime) -> bool:
-        """Tell whether the user has a fix later than `time`, raw or already in a minute."""
-        if self._fixes.find_one({"user_id": user_id, "fix_time": {"$gt": time}}, {"_id": 1}):
+    def _has_later(self, user_id: str, instant: datetime) -> bool:
+        """Tell whether the user has a fix later than `instant`, raw or already in a minute."""
+        if self._fixes.find_one({"user_id": user_id, "fix_time": {"$gt": instant}}, {"_id": 1}):
             return True
         newest = self._minutes.find_one(
             {"_id": keys.of_user(user_id)}, {"minute": 1, "seen": 1}, sort=[("_id", -1)]
         )
         return newest is not None and any(
-            keys.seen_time(newest["minute"], mark) > time for mark in newest["seen"]
+            keys.seen_time(newest["minute"], mark) > instant for mark in newest["seen"]
         )
+
+
+def _readings(fix: Fix) -> list[Instant]:
+    if not EARLIEST.year - 1 <= fix.wall.year < MAXYEAR:
+        raise _out_of_range()  # before it overflows
+    return utc.readings(fix.wall, fix.lat, fix.long)
 
 
 def _document(fix: Fix, instant: Instant) -> Document:

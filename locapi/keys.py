@@ -4,7 +4,7 @@ A key is the user, a tab, and a time of fixed width: a user_id has no control
 character, so keys sort by user and then by time, and one user's are one range.
 """
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 _OFFSET_STEP_S = 30  # every UTC offset since 1970 is a multiple (Monrovia until 1972: -44:30)
 _MINUTE_MS = 60_000
@@ -37,9 +37,15 @@ def seen_time(minute: datetime, mark: int) -> datetime:
 
 def seen_fix_id(minute_id: str, mark: int) -> str:
     """Return the `_id` of the raw fix that `mark` stands for in the minute named `minute_id`."""
-    user_id, minute = minute_id.split("\t")
+    user_id, minute = parse_minute_id(minute_id)
     utc_offset = timedelta(seconds=mark // _MINUTE_MS * _OFFSET_STEP_S)
-    return fix_id(user_id, seen_time(datetime.fromisoformat(minute), mark) + utc_offset)
+    return fix_id(user_id, (seen_time(minute, mark) + utc_offset).replace(tzinfo=None))
+
+
+def parse_minute_id(minute_id: str) -> tuple[str, datetime]:
+    """Return the user and the UTC minute that a minute's `_id` names."""
+    user_id, minute = minute_id.split("\t")
+    return user_id, datetime.fromisoformat(minute).replace(tzinfo=UTC)
 
 
 def of_user(user_id: str) -> dict[str, str]:

@@ -26,6 +26,7 @@ Document = dict[str, Any]
 FIXES = "fixes"
 MINUTES = "minutes"
 WATERMARKS = "watermarks"
+ERASURES = "erasures"
 
 _INDEXES = {
     FIXES: [

@@ -7,19 +7,19 @@ atomic update of one document, so crashes, repeats and rivals cost time only.
 """
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 from bson import Timestamp
 from pymongo.database import Database
 
-from locapi import keys, mongo
-from locapi.mongo import FIXES, MINUTES, WATERMARKS, Document
+from locapi import keys, mongo, watermarks
+from locapi.mongo import FIXES, MINUTES, Document
 
 # A fix may become visible a little after the time it bears; reading again is harmless.
 MARGIN = timedelta(seconds=10)
-_WATERMARK = "rollup"
+COMMENT = "locapi roll-up"  # by which the database knows these aggregations
 _KEYS_AT_ONCE = 10_000
 _AVERAGED = ("lat", "long", "accuracy", "speed")
 _ADDED = (*(f"{name}_sum" for name in _AVERAGED), "west", "count")
@@ -36,21 +36,36 @@ def roll_up(database: Database[Document]) -> None:
         settled = mongo.settled_time(database)
         _fold(database, {"received_at": {"$gte": _start(database, settled)}})
         _fold_missing(database)
-        database[WATERMARKS].update_one(
-            {"_id": _WATERMARK}, {"$set": {"received_at": settled}}, upsert=True
-        )
+        watermarks.write(database, watermarks.ROLLED_UP, Timestamp(settled, 0))
+
+
+def due(database: Database[Document]) -> Timestamp:
+    """Return the mark that every fix received before it must lie in its minute."""
+    watermark = watermarks.read(database, watermarks.ROLLED_UP)
+    return Timestamp(watermark.as_datetime() - MARGIN, 0) if watermark else Timestamp(0, 0)
 
 
 def _start(database: Database[Document], settled: datetime) -> Timestamp:
-    watermark = database[WATERMARKS].find_one({"_id": _WATERMARK})
-    if watermark is None:
-        return Timestamp(0, 0)
     # `settled` is the smaller one when the database's clock was set back.
-    return Timestamp(min(watermark["received_at"], settled) - MARGIN, 0)
+    return min(due(database), Timestamp(settled - MARGIN, 0))
+
+
+def fold_fixes(database: Database[Document], fix_ids: Sequence[str]) -> None:
+    """Fold the raw fixes of these keys, whenever they were received; may be repeated."""
+    for first in range(0, len(fix_ids), _KEYS_AT_ONCE):
+        _fold(database, {"_id": {"$in": fix_ids[first : first + _KEYS_AT_ONCE]}})
+    _fold_missing(database)
+
+
+def fold_anew(database: Database[Document], fix_ids: Sequence[str]) -> list[Document]:
+    """Return the minutes that the raw fixes of these keys make by themselves."""
+    which = minutes_of({"_id": {"$in": fix_ids}})
+    with database[FIXES].aggregate(which, allowDiskUse=True) as minutes:
+        return list(minutes)
 
 
 def _fold(database: Database[Document], which: Document) -> None:
-    database[FIXES].aggregate(pipeline(which), allowDiskUse=True)
+    database[FIXES].aggregate(pipeline(which), allowDiskUse=True, comment=COMMENT)
 
 
 def _fold_missing(database: Database[Document]) -> None:
@@ -68,19 +83,17 @@ def _missing(database: Database[Document]) -> Iterator[str]:
 
 def pipeline(which: Document) -> list[Document]:
     """Return the aggregation over `fixes` that folds those that match `which` into `minutes`."""
-    return [
-        {"$match": which},
-        {"$group": _group()},
-        {"$set": _named()},
-        {"$set": _averages()},
-        {
-            "$merge": {
-                "into": MINUTES,
-                "whenMatched": [{"$replaceWith": _either()}, {"$set": _averages()}],
-                "whenNotMatched": "insert",
-            }
-        },
-    ]
+    merge = {
+        "into": MINUTES,
+        "whenMatched": [{"$replaceWith": _either()}, {"$set": _averages()}],
+        "whenNotMatched": "insert",
+    }
+    return [*minutes_of(which), {"$merge": merge}]
+
+
+def minutes_of(which: Document) -> list[Document]:
+    """Return the aggregation over `fixes` that makes whole minutes of those that match `which`."""
+    return [{"$match": which}, {"$group": _group()}, {"$set": _named()}, {"$set": _averages()}]
 
 
 def _group() -> Document:

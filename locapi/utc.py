@@ -46,12 +46,16 @@ def zone_at(lat: float, long: float) -> str:
 
 
 def readings(wall: datetime, lat: float, long: float) -> list[Instant]:
-    """Return what the naive local time `wall` can mean at a position, earliest first.
+    """Return what the naive local time `wall` can mean at a position in degrees, earliest first."""
+    return zone_readings(wall, zone_at(lat, long))
+
+
+def zone_readings(wall: datetime, tz: str) -> list[Instant]:
+    """Return what the naive local time `wall` can mean in an IANA zone, earliest first.
 
     Two readings in the hour that an autumn change repeats, else one. In the gap
     of a spring change the offset before the change holds (PEP 495, `fold=0`).
     """
-    tz = zone_at(lat, long)
     first, second = (_instant(wall.replace(fold=fold), tz) for fold in (0, 1))
     return [first, second] if second.fix_time > first.fix_time else [first]
 

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pymongo.database import Database
 
-from locapi import keys, rollup
+from locapi import keys, rollup, watermarks
 from locapi.mongo import Document
 from locapi.rollup import roll_up
 from tests.conftest import Send
@@ -162,9 +162,8 @@ def test_what_is_older_than_the_watermark_is_not_read_again(db: Database[Documen
 
 
 def test_a_clock_that_was_set_back_hides_no_fix(db: Database[Document]) -> None:
-    db.watermarks.insert_one(
-        {"_id": "rollup", "received_at": datetime.now(UTC) + timedelta(days=9)}
-    )
+    ahead = watermarks.after(datetime.now(UTC) + timedelta(days=9))
+    watermarks.write(db, watermarks.ROLLED_UP, ahead)
     db.fixes.insert_one(raw(1))
     roll_up(db)
     assert minutes(db) == expected([raw(1)])

@@ -1,0 +1,79 @@
+"""`locctl prune`."""
+
+import re
+import sys
+from datetime import timedelta
+from typing import Any
+
+import click
+from pymongo.database import Database
+
+from locapi import mongo
+from locapi import prune as pruning
+from locapi.mongo import Document
+from locapi.settings import Settings
+
+UNITS = {
+    "s": timedelta(seconds=1),
+    "m": timedelta(minutes=1),
+    "h": timedelta(hours=1),
+    "d": timedelta(days=1),
+}
+
+
+class Duration(click.ParamType[timedelta]):
+    """A number and its unit, such as 7d."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> timedelta:
+        """Return the duration, or fail with what to write."""
+        found = re.fullmatch(r"([0-9]{1,6})([smhd])", value)
+        if found is None:
+            self.fail(f"{value!r} is no duration; write 90s, 15m, 36h or 7d", param, ctx)
+        return int(found[1]) * UNITS[found[2]]
+
+
+@click.command()
+@click.option(
+    "--older-than",
+    required=True,
+    type=Duration(),
+    metavar="DURATION",
+    help="Raw fixes received longer ago than this: 90s, 15m, 36h, 7d.",
+)
+@click.option("--dry-run", is_flag=True, help="Delete nothing and fold nothing; only tell.")
+def prune(older_than: timedelta, dry_run: bool) -> None:
+    """Delete old raw fixes, each only once its minute counts it.
+
+    What is not folded yet is folded first. May be stopped at any moment,
+    repeated, and run several times at once; minutes stay exact.
+
+    \b
+    Example:
+        locctl prune --older-than 7d
+    """
+    with mongo.open_database(Settings.from_environ()) as database:
+        mongo.prepare(database)
+        total = pruning.old_fixes(database, older_than)
+        with click.progressbar(length=total, label="Pruning", file=sys.stderr) as bar:
+            done = pruning.prune(
+                database, older_than, dry_run=dry_run, progress=lambda fixes: bar.update(fixes)
+            )
+    click.echo(summary(done, dry_run=dry_run), err=True)
+
+
+def prune_along(database: Database[Document], older_than: timedelta) -> None:
+    """Prune once more, and tell only if anything was deleted."""
+    done = pruning.prune(database, older_than)
+    if done.deleted:
+        click.echo(summary(done), err=True)
+
+
+def summary(done: pruning.Pruned, *, dry_run: bool = False) -> str:
+    """Return in one line what was deleted and what was kept, and why."""
+    kept = f"{done.newer:,} kept because they are newer"
+    if done.unproven:
+        kept += f", {done.unproven:,} because they are not in their minute"
+        kept += " yet" if dry_run else "; see `locctl verify`"
+    return f"{done.deleted:,} raw fixes {'would be ' if dry_run else ''}deleted, {kept}"

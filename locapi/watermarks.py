@@ -1,0 +1,44 @@
+"""How far the roll-up and the pruning have come, by the database's own clock.
+
+Watermarks are times at which the database received fixes, as BSON Timestamps.
+"""
+
+from datetime import datetime, timedelta
+
+from bson import Timestamp
+from pymongo.database import Database
+
+from locapi.mongo import WATERMARKS, Document
+
+ROLLED_UP = "rollup"
+PRUNED = "prune"
+
+HORIZON_TRUST_S = 1.0  # how long a process goes by what it read of the pruning's horizon
+MAX_AHEAD = timedelta(days=1)  # how far a fix may lie ahead of the clock of who takes it
+_CLOCK_SKEW = timedelta(hours=1)  # between that clock and the database's
+
+
+def after(time: datetime) -> Timestamp:
+    """Return a mark that everything received up to `time` lies before; it is whole seconds."""
+    return Timestamp(int(time.timestamp()) + 1, 0)
+
+
+def read(database: Database[Document], name: str) -> Timestamp | None:
+    """Return a watermark, or None where there never was one."""
+    found = database[WATERMARKS].find_one({"_id": name})
+    return None if found is None else found["received_at"]
+
+
+def write(database: Database[Document], name: str, received_at: Timestamp) -> None:
+    """Set a watermark, on disk when this returns."""
+    database[WATERMARKS].update_one(
+        {"_id": name}, {"$set": {"received_at": received_at}}, upsert=True
+    )
+
+
+def may_be_pruned(fix_time: datetime, horizon: Timestamp | None) -> bool:
+    """Tell whether a fix of that time can have been pruned, if all received before `horizon` was.
+
+    A fix is received at most `MAX_AHEAD` before its own time, so a later one cannot.
+    """
+    return horizon is not None and fix_time < horizon.as_datetime() + MAX_AHEAD + _CLOCK_SKEW

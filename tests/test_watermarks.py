@@ -1,0 +1,32 @@
+"""How far the roll-up and the pruning have come."""
+
+from datetime import UTC, datetime, timedelta
+
+from bson import Timestamp
+from pymongo.database import Database
+
+from locapi import watermarks
+from locapi.mongo import Document
+
+TIME = datetime(2017, 1, 1, 18, 5, 12, 345_000, tzinfo=UTC)
+
+
+def test_a_watermark_is_read_as_it_was_written(db: Database[Document]) -> None:
+    assert watermarks.read(db, watermarks.PRUNED) is None
+    for mark in (Timestamp(7, 1), Timestamp(5, 0)):
+        watermarks.write(db, watermarks.PRUNED, mark)
+        assert watermarks.read(db, watermarks.PRUNED) == mark
+    assert watermarks.read(db, watermarks.ROLLED_UP) is None
+
+
+def test_a_mark_lies_after_all_of_its_second() -> None:
+    assert watermarks.after(TIME) == Timestamp(TIME + timedelta(seconds=1), 0)
+    assert watermarks.after(TIME) > Timestamp(TIME, 9_999)
+
+
+def test_a_fix_can_be_pruned_up_to_a_day_and_an_hour_after_the_horizon() -> None:
+    horizon = Timestamp(TIME, 0)
+    edge = horizon.as_datetime() + timedelta(days=1, hours=1)
+    assert watermarks.may_be_pruned(edge - timedelta(seconds=1), horizon)
+    assert not watermarks.may_be_pruned(edge, horizon)
+    assert not watermarks.may_be_pruned(TIME, None)
