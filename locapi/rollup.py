@@ -140,18 +140,19 @@ def _average_longitude() -> Expression:
 
 def _either() -> Expression:
     """Return what a minute becomes when `$$new`, a minute made of some fixes, meets it."""
-    unseen = {"$setDifference": ["$$new.seen", "$seen"]}
-    return {
+    noted = {"missing": {"$setUnion": [_still_missing(), "$$unseen"]}}
+    becomes = {
         "$switch": {
             "branches": [
-                {"case": {"$eq": [unseen, []]}, "then": "$$ROOT"},
-                {"case": {"$eq": [{"$size": unseen}, "$$new.count"]}, "then": _both()},
+                {"case": {"$eq": ["$$unseen", []]}, "then": "$$ROOT"},
+                {"case": {"$eq": [{"$size": "$$unseen"}, "$$new.count"]}, "then": _both()},
             ],
-            "default": {
-                "$mergeObjects": ["$$ROOT", {"missing": {"$setUnion": [_still_missing(), unseen]}}]
-            },
+            "default": {"$mergeObjects": ["$$ROOT", noted]},
         }
     }
+    # Named, so that a long `seen` is gone through once.
+    unseen = {"$setDifference": ["$$new.seen", "$seen"]}
+    return {"$let": {"vars": {"unseen": unseen}, "in": becomes}}
 
 
 def _both() -> Expression:

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from pymongo.database import Database
 
+from cli import main
 from locapi.mongo import Document
 from tests.conftest import Send
 
@@ -147,6 +148,9 @@ def test_a_reader_that_has_enough_ends_the_export_quietly(
         (["export", "--since", "yesterday"], "'yesterday' is no time; write 2017-01-01"),
         (["export", "--format", "xls"], "'xls' is not one of"),
         (["serve", "--port", "0"], "Invalid value for '--port'"),
+        (["prune"], "Missing option '--older-than'"),
+        (["prune", "--older-than", "7"], "'7' is no duration; write 90s, 15m, 36h or 7d"),
+        (["erase"], "Missing argument 'USER'"),
         (["nothing"], "No such command"),
     ],
 )
@@ -158,7 +162,7 @@ def test_a_misuse_exits_2_and_says_what_is_wrong(
     assert said in misused.stderr
 
 
-@pytest.mark.parametrize("command", ["serve", "rollup", "export"])
+@pytest.mark.parametrize("command", ["serve", "rollup", "export", "verify"])
 @pytest.mark.parametrize(
     ("variable", "value", "said"),
     [
@@ -174,9 +178,9 @@ def test_a_setting_that_cannot_be_used_exits_2(
     assert said in misused.stderr
 
 
-@pytest.mark.parametrize("command", [[], ["serve"], ["rollup"], ["export"]])
-def test_every_help_has_an_example(locctl: Locctl, command: list[str]) -> None:
-    helped = locctl(*command, "--help")
+@pytest.mark.parametrize("command", ["", *main.locctl.commands])
+def test_every_help_has_an_example(locctl: Locctl, command: str) -> None:
+    helped = locctl(*command.split(), "--help")
     assert helped.returncode == 0
     assert re.search(r"Example:\n +locctl ", helped.stdout)
 
@@ -199,3 +203,61 @@ def test_a_watching_rollup_folds_until_it_is_stopped(
     assert watching.returncode == code
     assert "Traceback" not in rest
     assert [minute["count"] for minute in db.minutes.find()] == [3]
+
+
+def test_prune_tells_what_it_deleted_and_what_it_kept_and_why(
+    db: Database[Document], send: Send, locctl: Locctl
+) -> None:
+    send("2017-01-01 13:05:12")
+    locctl("rollup")
+    send("2017-01-01 13:06:12")
+    dry = locctl("prune", "--older-than", "0s", "--dry-run")
+    assert dry.stderr.endswith(
+        "1 raw fixes would be deleted, 0 kept because they are newer, "
+        "1 because they are not in their minute yet\n"
+    )
+    young = locctl("prune", "--older-than", "7d")
+    assert young.stderr.endswith("0 raw fixes deleted, 2 kept because they are newer\n")
+    pruned = locctl("prune", "--older-than", "0s")
+    assert (pruned.returncode, pruned.stdout) == (0, "")
+    assert pruned.stderr.endswith("2 raw fixes deleted, 0 kept because they are newer\n")
+    assert db.fixes.find_one() is None
+    assert db.minutes.count_documents({}) == 2
+
+
+def test_rollup_prunes_along_the_way(db: Database[Document], send: Send, locctl: Locctl) -> None:
+    send()
+    done = locctl("rollup", "--prune-older-than", "0s")
+    assert done.returncode == 0
+    assert done.stderr.endswith("1 raw fixes deleted, 0 kept because they are newer\n")
+    assert [minute["count"] for minute in db.minutes.find()] == [1]
+
+
+def test_verify_exits_1_as_long_as_a_minute_is_wrong(
+    db: Database[Document], send: Send, locctl: Locctl
+) -> None:
+    send()
+    locctl("rollup")
+    checked = locctl("verify")
+    assert (checked.returncode, checked.stdout) == (0, "")
+    assert checked.stderr == (
+        "1 minutes and 1 raw fixes checked: 1 minutes proven by all their fixes, "
+        "0 drifted, 0 repaired\n"
+    )
+    db.minutes.update_one({}, {"$set": {"lat": 1.0}})
+    told = "a1\t2017-01-01T18:05\thas lat 1.0; it should be 40.7"
+    wrong = locctl("verify")
+    assert (wrong.returncode, wrong.stdout) == (1, told + "\n")
+    mended = locctl("verify", "--repair")
+    assert (mended.returncode, mended.stdout) == (0, told + " (repaired)\n")
+    assert locctl("verify").returncode == 0
+
+
+def test_erase_tells_what_it_removed(db: Database[Document], send: Send, locctl: Locctl) -> None:
+    send()
+    send(user_id="a2")
+    locctl("rollup")
+    erased = locctl("erase", "a1")
+    assert (erased.returncode, erased.stdout) == (0, "")
+    assert erased.stderr == "1 raw fixes and 1 minutes removed\n"
+    assert [minute["user_id"] for minute in db.minutes.find()] == ["a2"]
