@@ -13,7 +13,7 @@ from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
 
 from locapi import keys, mongo, utc, watermarks
-from locapi.errors import InvalidFix
+from locapi.errors import DatabaseUnavailable, InvalidFix
 from locapi.mongo import FIXES, MINUTES, Document
 from locapi.schema import Fix
 from locapi.utc import Instant
@@ -68,8 +68,7 @@ class FixStore:
             try:
                 self._fixes.insert_one(document)
             except DuplicateKeyError:
-                document = self._first_copy(document)
-                return Receipt("duplicate", document["fix_time"], document["tz"])
+                return self._first_copy(document["_id"])
             return Receipt("stored", instant.fix_time, instant.tz)
 
     def _prepare(self) -> None:
@@ -78,9 +77,11 @@ class FixStore:
             mongo.prepare(self._database)
             self._prepared = True
 
-    def _first_copy(self, repeat: Document) -> Document:
-        first = self._fixes.find_one({"_id": repeat["_id"]}, {"fix_time": 1, "tz": 1})
-        return first or repeat  # it may just have been deleted
+    def _first_copy(self, fix_id: str) -> Receipt:
+        first = self._fixes.find_one({"_id": fix_id}, {"fix_time": 1, "tz": 1})
+        if first is None:  # a majority does not have it yet, or it has just been deleted
+            raise DatabaseUnavailable("the first copy of a fix is not known to be on disk")
+        return Receipt("duplicate", first["fix_time"], first["tz"])
 
     def _pruned(self, user_id: str, readings: list[Instant]) -> Instant | None:
         """Return the reading whose fix is in its minute, if its raw fix can have been pruned."""

@@ -119,6 +119,13 @@ def test_a_database_that_is_away_gets_500_and_when_to_come_back(
     assert b"secret" not in answer.data
 
 
+def test_a_repeat_whose_first_copy_is_not_known_to_be_on_disk_gets_500(client: FlaskClient) -> None:
+    client.put("/location", json=a_fix())
+    with mock.patch("mongomock.collection.Collection.find_one", return_value=None):
+        answer = client.put("/location", json=a_fix())
+    assert error(answer) == (500, "database_unavailable")
+
+
 @pytest.mark.parametrize("failure", [OperationFailure("secret", 13), ZeroDivisionError("secret")])
 def test_a_fault_of_ours_gets_500_and_its_cause_goes_to_the_log(
     client: FlaskClient, caplog: pytest.LogCaptureFixture, failure: Exception
