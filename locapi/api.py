@@ -10,7 +10,7 @@ from pymongo.database import Database
 from werkzeug.exceptions import HTTPException
 
 from locapi import mongo, schema
-from locapi.errors import DatabaseUnavailable, InvalidFix, LocapiError
+from locapi.errors import DatabaseUnavailable, InvalidFix, LocapiError, Overloaded
 from locapi.fixes import FixStore
 from locapi.mongo import Document
 
@@ -84,9 +84,12 @@ def _invalid_fix(error: InvalidFix) -> Response:
 def _failed(error: LocapiError) -> Response:
     _log.error("%s %s: %s", request.method, request.path, error)
     status = 503 if request.endpoint == "api.get_health" else 500
-    if not isinstance(error, DatabaseUnavailable):
+    if isinstance(error, Overloaded):
+        response = _error(status, "overloaded", "too many fixes at once; try again")
+    elif isinstance(error, DatabaseUnavailable):
+        response = _error(status, "database_unavailable", "the database does not answer; try again")
+    else:
         return _error(status, "internal_error", "the fault is on this side")
-    response = _error(status, "database_unavailable", "the database does not answer; try again")
     response.retry_after = RETRY_AFTER_S
     return response
 

@@ -29,3 +29,7 @@ class DatabaseUnavailable(LocapiError):
 
 class DatabaseRefused(LocapiError):
     """The database answered, and the answer was no: its rights, its disk or a bug of ours."""
+
+
+class Overloaded(LocapiError):
+    """More is asked for than can be done now; the same call may well succeed later."""

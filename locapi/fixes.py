@@ -13,6 +13,7 @@ from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
 
 from locapi import keys, mongo, utc, watermarks
+from locapi.commits import SharedInserts
 from locapi.errors import DatabaseUnavailable, InvalidFix
 from locapi.mongo import FIXES, MINUTES, Document
 from locapi.schema import Fix
@@ -47,6 +48,7 @@ class FixStore:
         self._database = database
         self._prepared = False
         self._fixes = database[FIXES]
+        self._inserts = SharedInserts(self._fixes)
         self._minutes = database[MINUTES]
         self._now = now
         self._known_horizon: Timestamp | None = None
@@ -55,8 +57,8 @@ class FixStore:
     def put(self, fix: Fix) -> Receipt:
         """Store a fix unless its first copy is there, and return once that is on disk.
 
-        Raises InvalidFix for a time out of range, DatabaseUnavailable when it is
-        not known to be on disk; then the same fix may be put again.
+        Raises InvalidFix for a time out of range, DatabaseUnavailable or Overloaded
+        when it is not known to be on disk; then the same fix may be put again.
         """
         with mongo.translated_errors(), pymongo.timeout(DEADLINE_S):
             self._prepare()
@@ -66,7 +68,7 @@ class FixStore:
             instant = self._conclude(fix.user_id, readings)
             document = _document(fix, instant)
             try:
-                self._fixes.insert_one(document)
+                self._inserts.insert(document)
             except DuplicateKeyError:
                 return self._first_copy(document["_id"])
             return Receipt("stored", instant.fix_time, instant.tz)

@@ -105,7 +105,7 @@ DATABASE_ERRORS = [
 
 
 def fail_with(failure: Exception) -> Any:
-    return mock.patch("mongomock.collection.Collection.insert_one", side_effect=failure)
+    return mock.patch("mongomock.collection.Collection.insert_many", side_effect=failure)
 
 
 @pytest.mark.parametrize("failure", DATABASE_ERRORS, ids=lambda failure: type(failure).__name__)
