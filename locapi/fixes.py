@@ -96,9 +96,10 @@ class FixStore:
         return None
 
     def _horizon(self) -> Timestamp | None:
-        if time.monotonic() - self._horizon_read_at > HORIZON_TRUST_S:
-            self._horizon_read_at = time.monotonic()
+        now = time.monotonic()
+        if now - self._horizon_read_at > HORIZON_TRUST_S:
             self._known_horizon = watermarks.read(self._database, watermarks.PRUNED)
+            self._horizon_read_at = now  # the time before the read, and only once it succeeded
         return self._known_horizon
 
     def _conclude(self, user_id: str, readings: list[Instant]) -> Instant:

@@ -1,12 +1,15 @@
 """Old raw fixes go once their minute counts them."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from unittest import mock
 
 import pytest
 from bson import Timestamp
 from flask.testing import FlaskClient
 from pymongo.database import Database
+from pymongo.errors import AutoReconnect
 
 from locapi import fixes, prune, rollup, watermarks
 from locapi.app import create_app
@@ -153,6 +156,17 @@ def test_the_horizon_is_announced_and_never_taken_back(db: Database[Document]) -
     assert watermarks.read(db, watermarks.PRUNED) == announced
     assert announced is not None
     assert abs(announced.as_datetime() - datetime.now(UTC)) < timedelta(seconds=10)
+
+
+def test_a_horizon_that_could_not_be_read_is_read_again(
+    db: Database[Document], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fixes, "HORIZON_TRUST_S", 3600.0)
+    store = fixes.FixStore(db)
+    with mock.patch.object(watermarks, "read", side_effect=AutoReconnect), suppress(AutoReconnect):
+        store._horizon()
+    watermarks.write(db, watermarks.PRUNED, Timestamp(7, 0))
+    assert store._horizon() == Timestamp(7, 0)
 
 
 def test_a_fix_newer_than_the_horizon_costs_no_look_at_the_minutes(
