@@ -57,7 +57,15 @@ def zone_readings(wall: datetime, tz: str) -> list[Instant]:
     of a spring change the offset before the change holds (PEP 495, `fold=0`).
     """
     first, second = (_instant(wall.replace(fold=fold), tz) for fold in (0, 1))
-    return [first, second] if second.fix_time > first.fix_time else [first]
+    if second.fix_time <= first.fix_time:
+        return [first]
+    # zoneinfo repeats an hour that was not where a zone's yearly rule begins (Nuuk in 2023).
+    return [first, second] if _shows(first, wall) else [second]
+
+
+def _shows(instant: Instant, wall: datetime) -> bool:
+    shown = instant.fix_time.astimezone(_zone(instant.tz))
+    return shown.replace(tzinfo=None, fold=0) == wall
 
 
 def _instant(wall: datetime, tz: str) -> Instant:

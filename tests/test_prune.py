@@ -1,6 +1,5 @@
 """Old raw fixes go once their minute counts them."""
 
-from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from unittest import mock
@@ -23,11 +22,10 @@ WEEK = timedelta(days=7)
 
 
 @pytest.fixture(autouse=True)
-def _no_wait(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _no_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let every process look at the horizon each time, so that no prune has to wait for it."""
     for module in (fixes, prune):
         monkeypatch.setattr(module, "HORIZON_TRUST_S", 0.0)
-    yield
 
 
 def received(db: Database[Document], ago: timedelta) -> None:

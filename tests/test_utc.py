@@ -68,6 +68,13 @@ def test_the_repeated_hour_of_an_autumn_change_has_two_readings() -> None:
     ]
 
 
+def test_an_hour_is_not_repeated_where_a_yearly_rule_begins_without_a_change() -> None:
+    nuuk = (64.18, -51.74)
+    assert utc.readings(datetime(2023, 10, 28, 23, 30), *nuuk) == [
+        Instant(at(2023, 10, 29, 1, 30), "America/Nuuk", -7_200)
+    ]
+
+
 @pytest.mark.parametrize(
     "wall", [datetime(2017, 11, 5, 0, 59, 59, 999_000), datetime(2017, 11, 5, 2, 0)]
 )
