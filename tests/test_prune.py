@@ -176,7 +176,7 @@ def test_a_fix_newer_than_the_horizon_costs_no_look_at_the_minutes(
     now = datetime.now(UTC) - timedelta(hours=12)
 
     def queries(timestamp: datetime) -> int:
-        before = db.command("serverStatus")["opcounters"]["query"]
+        before: int = db.command("serverStatus")["opcounters"]["query"]
         client.put("/location", json=a_fix(timestamp=timestamp.strftime("%Y-%m-%d %H:%M:%S.%f")))
         after: int = db.command("serverStatus")["opcounters"]["query"]
         return after - before
