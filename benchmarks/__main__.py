@@ -1,0 +1,70 @@
+"""`python -m benchmarks [MEASUREMENT…]`: measure, print one table, keep `results.json`."""
+
+import json
+import os
+import platform
+import subprocess
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import click
+
+from benchmarks import ingest, memory, rollup, servers
+from benchmarks.harness import Row, table
+from locapi import embedded
+
+RESULTS = Path(__file__).with_name("results.json")
+USUAL = ("ingest", "rollup", "memory")
+
+
+@click.command()
+@click.argument("names", metavar="[MEASUREMENT]...", nargs=-1)
+@click.option(
+    "--fixes",
+    default=200_000,
+    show_default=True,
+    type=click.IntRange(min=2 * rollup.USERS),
+    help="How many raw fixes the roll-up folds.",
+)
+def main(names: tuple[str, ...], fixes: int) -> None:
+    """Measure ingest, rollup and memory; or what is named, which may also be servers."""
+    measurements: dict[str, Callable[[], list[Row]]] = {
+        "ingest": ingest.measure,
+        "rollup": partial(rollup.measure, fixes),
+        "memory": memory.measure,
+        "servers": servers.measure,
+    }
+    if unknown := set(names) - set(measurements):
+        raise click.UsageError(f"{', '.join(unknown)}: there are {', '.join(measurements)}")
+    rows = {}
+    for name in names or USUAL:
+        click.echo(f"measuring {name}", err=True)
+        rows[name] = measurements[name]()
+    click.echo(table([row for group in rows.values() for row in group]))
+    _keep({name: [row.as_dict() for row in group] for name, group in rows.items()})
+
+
+def _keep(results: dict[str, Any]) -> None:
+    before = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    after = {**before, **results, "machine": _machine()}
+    RESULTS.write_text(json.dumps(after, indent=1) + "\n")
+
+
+def _machine() -> dict[str, Any]:
+    version = subprocess.run(  # noqa: S603  the command is all ours
+        [embedded.find_mongod(), "--version"], capture_output=True, text=True, check=True
+    )
+    pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return {
+        "cores": os.cpu_count(),
+        "memory_gb": round(pages / 1e9, 1),
+        "kernel": platform.release(),
+        "python": platform.python_version(),
+        "mongod": version.stdout.split()[2],
+    }
+
+
+if __name__ == "__main__":
+    main()

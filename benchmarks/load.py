@@ -1,0 +1,128 @@
+"""Send PUTs over keep-alive connections, the next as soon as the last is answered.
+
+Runs as a process of its own, so that what it costs is no part of who asks for it.
+"""
+
+import json
+import re
+import selectors
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from statistics import quantiles
+
+CONNECTIONS = 32
+SECONDS = 3.0
+MOST = 60_000
+ANSWER_S = 30
+USERS = 1_000
+STORED = '"stored"'
+ECHOED = '"user_id"'
+# One a continent, and the sea: what a zone costs depends on where it is.
+PLACES = [
+    (40.71, -74.0),
+    (-23.55, -46.63),
+    (48.85, 2.35),
+    (-1.29, 36.82),
+    (28.61, 77.21),
+    (-33.87, 151.21),
+    (35.0, -40.0),
+]
+
+_CONTENT_LENGTH = re.compile(rb"\r\ncontent-length: *([0-9]+)", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Load:
+    """What a load came to: answers a second, and how long they took."""
+
+    rate: float
+    p50_ms: float
+    p99_ms: float
+
+
+def drive(port: int, expect: str, connections: int = CONNECTIONS) -> Load:
+    """Load the server on this port for some seconds; every answer must be 200 and hold `expect`."""
+    command = [sys.executable, "-m", "benchmarks.load", str(port), expect, str(connections)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, check=True)  # noqa: S603  all ours
+    return Load(**json.loads(done.stdout))
+
+
+def bodies() -> Iterator[str]:
+    """Yield valid fixes, all new, as JSON: many users, each in order of time."""
+    run = f"{time.time_ns():x}"
+    start = datetime(2017, 7, 30)  # noqa: DTZ001  what a device sends has no zone
+    for number in range(MOST):
+        lat, long = PLACES[number % len(PLACES)]
+        fix = {
+            "timestamp": (start + timedelta(seconds=number // USERS)).isoformat(" ") + ".919",
+            "lat": lat + number % 97 / 1000,
+            "long": long + number % 89 / 1000,
+            "accuracy": 5 + number % 20,
+            "speed": number % 30 / 10,
+            "user_id": f"{run}-{number % USERS}",
+        }
+        yield json.dumps(fix)
+
+
+def _request(body: str) -> bytes:
+    head = "PUT /location HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    return f"{head}Content-Length: {len(body)}\r\n\r\n{body}".encode()
+
+
+class _Connection:
+    def __init__(self, port: int) -> None:
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=ANSWER_S)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._received = b""
+        self._sent_at = 0.0
+
+    def send(self, request: bytes) -> None:
+        self._sent_at = time.perf_counter()
+        self.socket.sendall(request)
+
+    def receive(self, expect: bytes) -> float | None:
+        """Take what has come; return the seconds it took once the answer is whole and right."""
+        chunk = self.socket.recv(65_536)
+        self._received += chunk
+        head, blank, body = self._received.partition(b"\r\n\r\n")
+        length = _CONTENT_LENGTH.search(head)
+        if chunk and not (blank and length and len(body) >= int(length[1])):
+            return None
+        if not head.startswith(b"HTTP/1.1 200") or expect not in body:
+            sys.exit(f"not the answer that was expected: {self._received!r}")
+        self._received = b""
+        return time.perf_counter() - self._sent_at
+
+
+def _run(port: int, expect: bytes, connections: int) -> Load:
+    requests = iter([_request(body) for body in bodies()])
+    selector = selectors.DefaultSelector()
+    for connection in [_Connection(port) for _ in range(connections)]:
+        selector.register(connection.socket, selectors.EVENT_READ, connection)
+    start = time.perf_counter()
+    for key in selector.get_map().values():
+        key.data.send(next(requests))
+    latencies: list[float] = []
+    while selector.get_map():
+        for key, _ in selector.select(ANSWER_S) or sys.exit("no answer any more"):
+            if (seconds := key.data.receive(expect)) is None:
+                continue
+            latencies.append(seconds)
+            more = time.perf_counter() - start < SECONDS
+            if more and (request := next(requests, None)) is not None:
+                key.data.send(request)
+            else:
+                selector.unregister(key.data.socket)
+    elapsed = time.perf_counter() - start
+    percentiles = [seconds * 1000 for seconds in quantiles(latencies, n=100)]
+    return Load(len(latencies) / elapsed, percentiles[49], percentiles[98])
+
+
+if __name__ == "__main__":
+    port, expect, connections = sys.argv[1:]
+    json.dump(vars(_run(int(port), expect.encode(), int(connections))), sys.stdout)

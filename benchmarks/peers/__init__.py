@@ -1,0 +1,1 @@
+"""What locapi is measured against."""

@@ -1,0 +1,100 @@
+"""Run servers on a scratch database, each as its real processes, and stop them."""
+
+import http.client
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from cli.serve import THREADS
+from locapi import embedded
+
+WORKERS = 2
+DEADLINE_S = 60
+BIN = Path(sys.executable).parent
+LOCCTL_SERVE = (str(BIN / "locctl"), "serve", "--port", "{port}", "--workers", str(WORKERS))
+LOCAPI = ("locapi.app:create_app", "--factory")
+BARE = ("benchmarks.peers.bare:app",)
+
+
+def granian(app: Sequence[str], threads: int = THREADS, *options: str) -> Sequence[str]:
+    """Return the command that serves an application as `locctl serve` does, with other threads."""
+    given = {"--interface": "wsgi", "--workers": WORKERS, "--blocking-threads": threads}
+    words = [str(word) for pair in given.items() for word in pair]
+    return (str(BIN / "granian"), *app, "--port", "{port}", *words, *options)
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running server: its port on loopback and its first process."""
+
+    port: int
+    pid: int
+
+
+@dataclass(frozen=True)
+class Scratch:
+    """An embedded mongod in a directory of its own, and the environment that leads to it."""
+
+    directory: Path
+    uri: str
+
+    @property
+    def environ(self) -> Mapping[str, str]:
+        """Return the environment in which locapi uses this database."""
+        return {**os.environ, "MONGODB_URI": self.uri}
+
+
+@contextmanager
+def scratch() -> Iterator[Scratch]:
+    """Yield an empty database that is gone afterwards."""
+    with tempfile.TemporaryDirectory(prefix="locapi-bench-") as name:
+        with embedded.mongod(Path(name) / "data") as uri:
+            yield Scratch(Path(name), uri)
+
+
+@contextmanager
+def serving(command: Sequence[str], home: Scratch) -> Iterator[Server]:
+    """Run a server, with `{port}` in its command filled in, from its first answer to its end."""
+    port = _free_port()
+    log = home.directory / f"{port}.log"
+    with log.open("w") as out:
+        process = subprocess.Popen(  # noqa: S603  the command is all ours
+            [word.format(port=port) for word in command],
+            env=home.environ,
+            stdout=out,
+            stderr=out,
+        )
+    try:
+        _wait_for_answer(port, process, log)
+        yield Server(port, process.pid)
+    finally:
+        process.terminate()
+        process.wait(DEADLINE_S)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
+
+
+def _wait_for_answer(port: int, process: "subprocess.Popen[bytes]", log: Path) -> None:
+    deadline = time.monotonic() + DEADLINE_S
+    while time.monotonic() < deadline and process.poll() is None:
+        with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=10)) as connection:
+            try:
+                connection.request("GET", "/health")
+                connection.getresponse()
+            except OSError:
+                time.sleep(0.1)
+            else:
+                return
+    raise RuntimeError(f"no server at {port}: {log.read_text()}")
