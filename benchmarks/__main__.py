@@ -11,12 +11,12 @@ from typing import Any
 
 import click
 
-from benchmarks import ingest, memory, rollup, servers
+from benchmarks import ingest, memory, rollup, seen, servers
 from benchmarks.harness import Row, table
 from locapi import embedded
 
 RESULTS = Path(__file__).with_name("results.json")
-USUAL = ("ingest", "rollup", "memory")
+USUAL = ("ingest", "rollup", "memory", "seen")
 
 
 @click.command()
@@ -29,11 +29,12 @@ USUAL = ("ingest", "rollup", "memory")
     help="How many raw fixes the roll-up folds.",
 )
 def main(names: tuple[str, ...], fixes: int) -> None:
-    """Measure ingest, rollup and memory; or what is named, which may also be servers."""
+    """Measure all but the servers; or what is named, which may be those too."""
     measurements: dict[str, Callable[[], list[Row]]] = {
         "ingest": ingest.measure,
         "rollup": partial(rollup.measure, fixes),
         "memory": memory.measure,
+        "seen": seen.measure,
         "servers": servers.measure,
     }
     if unknown := set(names) - set(measurements):

@@ -162,9 +162,10 @@ def test_data_is_there_after_the_server_was_stopped(
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_the_demonstration_stops_all_it_started_when_it_is_stopped(
-    tmp_path: Path, number: int
+    tmp_path_factory: pytest.TempPathFactory, number: int
 ) -> None:
-    environ = {**os.environ, "TMPDIR": str(tmp_path)}
+    scratch = tmp_path_factory.mktemp("d")  # short: a socket's path may not be long
+    environ = {**os.environ, "TMPDIR": str(scratch)}
     demo = subprocess.Popen(
         [sys.executable, ROOT / "simulation" / "demo.py"],
         env=environ,
@@ -181,5 +182,5 @@ def test_the_demonstration_stops_all_it_started_when_it_is_stopped(
     assert first.startswith("Replaying")
     assert "Traceback" not in rest
     assert demo.returncode == 128 + number
-    assert processes_that_name(tmp_path) == []
-    assert list(tmp_path.glob("*/database")) == []
+    assert processes_that_name(scratch) == []
+    assert list(scratch.glob("*/database")) == []
