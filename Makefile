@@ -7,7 +7,7 @@ COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gene
 	--no-emit-index-url --no-annotate --no-header pyproject.toml
 
 .DEFAULT_GOAL = help
-.PHONY: help install run test lint format lock bench docker-test clean
+.PHONY: help install run test prove lint format lock bench docker-test clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -27,6 +27,9 @@ run: install  ## start on the embedded database, replay the sample tracks, roll 
 
 test: install  ## run all tests
 	@$(BIN)/python -m pytest
+
+prove: install  ## play 5,000 histories of fixes, crashes and rivals against the reference
+	@HYPOTHESIS_PROFILE=prove $(BIN)/python -m pytest tests/test_histories.py
 
 lint: install  ## ruff, ruff format, mypy, import-linter
 	@$(BIN)/ruff check .

@@ -5,20 +5,17 @@ from what it counted before by the raw fixes: those of before are gone by then.
 """
 
 import time
-from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import islice
 
 from bson import ObjectId, Timestamp
-from pymongo import DeleteOne, ReplaceOne
+from pymongo import DeleteOne
 from pymongo.database import Database
 
 from locapi import keys, mongo, rollup, watermarks
 from locapi.mongo import ERASURES, FIXES, MINUTES, Document
-
-Stale = tuple[Document, set[int]]
 
 _PAGE = 1_000
 _POLL_S = 0.05
@@ -26,7 +23,7 @@ _POLL_S = 0.05
 
 @dataclass(frozen=True)
 class Erased:
-    """What an erasure removed; a minute that fixes of meanwhile remain in counts too."""
+    """What an erasure removed; a minute in which fixes of meanwhile remain counts too."""
 
     fixes: int
     minutes: int
@@ -39,33 +36,30 @@ def erase(database: Database[Document], user_id: str) -> Erased:
     Where it is cut off, do it again: until then nothing received since is pruned.
     """
     with mongo.translated_errors():
-        erasure, bound = _note(database, user_id)
+        note, bound = _note(database, user_id)
         old = {"_id": keys.of_user(user_id), "received_at": {"$lt": bound}}
         fixes = database[FIXES].delete_many(old).deleted_count
         _wait_for_rollups(database)
-        minutes = 0
-        stale = True
-        while stale:
-            stale = False
-            for page in _stale_pages(database, user_id):
-                stale = True
-                minutes += _change(database, page)
-        # Its own note, and those of erasures of this user that were cut off before.
-        done = [{"_id": erasure}, {"user_id": user_id, "received_at": {"$lt": bound}}]
-        database[ERASURES].delete_many({"$or": done})
+        minutes = sum(_clean(database, page) for page in _pages(database, note))
+        # What arrived in a minute that still counted the same mark was taken for counted.
+        rollup.fold_fixes(database, _fix_ids(database, {"_id": keys.of_user(user_id)}))
+        database[ERASURES].delete_one(note)
     return Erased(fixes, minutes)
 
 
-def _note(database: Database[Document], user_id: str) -> tuple[ObjectId, Timestamp]:
-    """Bar prunes from what is received from now on, and return the mark that begins it."""
-    erasure = ObjectId()
+def _note(database: Database[Document], user_id: str) -> tuple[Document, Timestamp]:
+    """Bar prunes from what is received from now on, and return the note and where that begins.
+
+    It takes the place of a note that an erasure left that was cut off. Of two at
+    once, the later one's stays: it erases all that the earlier one's protects.
+    """
     while True:
         bound = watermarks.after(mongo.settled_time(database))
-        note = {"_id": erasure, "user_id": user_id, "received_at": bound}
-        database[ERASURES].replace_one({"_id": erasure}, note, upsert=True)
+        note = {"_id": user_id, "received_at": bound, "by": ObjectId()}
+        database[ERASURES].replace_one({"_id": user_id}, note, upsert=True)
         horizon = watermarks.read(database, watermarks.PRUNED)
         if horizon is None or horizon <= bound:
-            return erasure, bound
+            return note, bound
         time.sleep(_POLL_S)  # a prune's clock is ahead, or ours was set back
 
 
@@ -83,42 +77,46 @@ def _rollups(database: Database[Document]) -> set[str]:
     return {str(operation["opid"]) for operation in operations}
 
 
-def _stale_pages(database: Database[Document], user_id: str) -> Iterator[list[Stale]]:
-    """Yield the user's minutes that count what is not there, each with the marks that are."""
+def _pages(database: Database[Document], note: Document) -> Iterator[list[Document]]:
+    """Yield the user's minutes, unless a later erasure has taken over, which does the rest."""
+    user_id = note["_id"]
     minutes = database[MINUTES].find({"_id": keys.of_user(user_id)}, {"minute": 1, "seen": 1})
     rest = iter(minutes.sort("_id", 1))
-    while page := list(islice(rest, _PAGE)):
-        # The fixes are read after the minutes: what is counted and not found was there before.
-        marks = _marks(database, user_id, page)
-        stale = [
-            (minute, marks[minute["_id"]])
-            for minute in page
-            if not marks[minute["_id"]].issuperset(minute["seen"])
-        ]
-        if stale:
-            yield stale
+    while (page := list(islice(rest, _PAGE))) and database[ERASURES].find_one(note):
+        yield page
 
 
-def _marks(
-    database: Database[Document], user_id: str, page: list[Document]
-) -> defaultdict[str, set[int]]:
-    end = page[-1]["minute"] + timedelta(minutes=1)
-    window = {"user_id": user_id, "fix_time": {"$gte": page[0]["minute"], "$lt": end}}
-    marks = defaultdict(set)
-    for fix in database[FIXES].find(window, {"minute_id": 1, "mark": 1}):
-        marks[fix["minute_id"]].add(fix["mark"])
-    return marks
+def _clean(database: Database[Document], page: list[Document]) -> int:
+    """Make each minute what its raw fixes make of it; return how many there were."""
+    user_id, start = keys.parse_minute_id(page[0]["_id"])
+    window = {"$gte": start, "$lt": page[-1]["minute"] + timedelta(minutes=1)}
+    # The fixes after the minutes: so none that a minute counts rightly is overlooked.
+    alive = database[FIXES].distinct("minute_id", {"user_id": user_id, "fix_time": window})
+    dead = [DeleteOne(_unchanged(minute)) for minute in page if minute["_id"] not in alive]
+    if dead:
+        database[MINUTES].bulk_write(dead, ordered=False)
+    keys_of_page = {"_id": {"$in": [minute["_id"] for minute in page]}}
+    for minute in database[MINUTES].find(keys_of_page, {"_id": 1}):
+        _remake(database, minute["_id"])
+    return len(page)
 
 
-def _change(database: Database[Document], stale: list[Stale]) -> int:
-    """Make each minute what its raw fixes make of it; return how many minutes that changed."""
-    fix_ids = [keys.seen_fix_id(minute["_id"], mark) for minute, marks in stale for mark in marks]
-    anew = {minute["_id"]: minute for minute in rollup.fold_anew(database, fix_ids)}
-    changes: list[DeleteOne | ReplaceOne[Document]] = []
-    for minute, _ in stale:
-        # Only if nothing was folded into it meanwhile; else the next look sees it again.
-        unchanged = {"_id": minute["_id"], "seen": minute["seen"]}
-        made = anew.get(minute["_id"])
-        changes.append(ReplaceOne(unchanged, made) if made else DeleteOne(unchanged))
-    result = database[MINUTES].bulk_write(changes, ordered=False)
-    return result.deleted_count + result.modified_count
+def _remake(database: Database[Document], minute_id: str) -> None:
+    user_id, start = keys.parse_minute_id(minute_id)
+    window = {"$gte": start, "$lt": start + timedelta(minutes=1)}
+    done = False
+    while not done and (minute := database[MINUTES].find_one({"_id": minute_id}, {"seen": 1})):
+        fix_ids = _fix_ids(database, {"user_id": user_id, "fix_time": window})
+        if anew := rollup.fold_anew(database, fix_ids):
+            done = bool(database[MINUTES].replace_one(_unchanged(minute), anew[0]).matched_count)
+        else:
+            done = bool(database[MINUTES].delete_one(_unchanged(minute)).deleted_count)
+
+
+def _unchanged(minute: Document) -> Document:
+    # Whatever is folded into a minute changes this; then it is to be looked at again.
+    return {"_id": minute["_id"], "seen": minute["seen"]}
+
+
+def _fix_ids(database: Database[Document], which: Document) -> list[str]:
+    return [fix["_id"] for fix in database[FIXES].find(which, {"_id": 1})]

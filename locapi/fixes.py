@@ -63,8 +63,8 @@ class FixStore:
         with mongo.translated_errors(), pymongo.timeout(DEADLINE_S):
             self._prepare()
             readings = _readings(fix)
-            if pruned := self._pruned(fix.user_id, readings):
-                return Receipt("duplicate", pruned.fix_time, pruned.tz)
+            if copy := self._old_copy(fix, readings):
+                return copy
             instant = self._conclude(fix.user_id, readings)
             document = _document(fix, instant)
             try:
@@ -80,19 +80,29 @@ class FixStore:
             self._prepared = True
 
     def _first_copy(self, fix_id: str) -> Receipt:
-        first = self._fixes.find_one({"_id": fix_id}, {"fix_time": 1, "tz": 1})
+        first = self._raw_copy(fix_id)
         if first is None:  # a majority does not have it yet, or it has just been deleted
             raise DatabaseUnavailable("the first copy of a fix is not known to be on disk")
-        return Receipt("duplicate", first["fix_time"], first["tz"])
+        return first
 
-    def _pruned(self, user_id: str, readings: list[Instant]) -> Instant | None:
-        """Return the reading whose fix is in its minute, if its raw fix can have been pruned."""
-        for reading in readings:
-            if watermarks.may_be_pruned(reading.fix_time, self._horizon()):
-                minute_id = keys.minute_id(user_id, reading.fix_time)
-                mark = keys.mark(reading.fix_time, reading.utc_offset)
-                if self._minutes.find_one({"_id": minute_id, "seen": mark}, {"_id": 1}):
-                    return reading
+    def _raw_copy(self, fix_id: str) -> Receipt | None:
+        raw = self._fixes.find_one({"_id": fix_id}, {"fix_time": 1, "tz": 1})
+        return Receipt("duplicate", raw["fix_time"], raw["tz"]) if raw else None
+
+    def _old_copy(self, fix: Fix, readings: list[Instant]) -> Receipt | None:
+        """Look for the first copy of a fix so old that its raw fix can have been pruned."""
+        horizon = self._horizon()
+        old = [each for each in readings if watermarks.may_be_pruned(each.fix_time, horizon)]
+        if not old:
+            return None
+        # The raw fix before the minutes: a prune deletes it only after its minute remembers it.
+        if raw := self._raw_copy(keys.fix_id(fix.user_id, fix.wall)):
+            return raw
+        for reading in old:
+            minute_id = keys.minute_id(fix.user_id, reading.fix_time)
+            mark = keys.mark(reading.fix_time, reading.utc_offset)
+            if self._minutes.find_one({"_id": minute_id, "seen": mark}, {"_id": 1}):
+                return Receipt("duplicate", reading.fix_time, reading.tz)
         return None
 
     def _horizon(self) -> Timestamp | None:

@@ -63,8 +63,7 @@ def _announce(database: Database[Document], horizon: Timestamp) -> None:
 
     A repeat of what is deleted is then a duplicate by its minute's `seen`.
     """
-    known = watermarks.read(database, watermarks.PRUNED)
-    watermarks.write(database, watermarks.PRUNED, max(horizon, known or horizon))
+    watermarks.advance(database, watermarks.PRUNED, horizon)
     announced = time.monotonic()
     rollup.roll_up(database)
     time.sleep(max(0.0, announced + 2 * HORIZON_TRUST_S - time.monotonic()))

@@ -67,9 +67,9 @@ def verify(
             report.minutes += minute is not None
             fault = _fault(minute_id, minute, fixes, bounds)
             if fault is not None:
-                fault = _look_again(database, minute_id, bounds)
+                fault = _look_again(database, minute_id, bounds.due)
             if fault is not None:
-                repaired = repair and _repair(database, minute_id, bounds)
+                repaired = repair and _repair(database, minute_id, bounds.due)
                 report.drifts += 1
                 report.repaired += repaired
                 yield Drift(minute_id, fault, repaired)
@@ -92,9 +92,12 @@ def _side_by_side(
             yield minute_id, None, [first, *rest]
 
 
-def _look_again(database: Database[Document], minute_id: str, bounds: _Bounds) -> str | None:
+def _look_again(database: Database[Document], minute_id: str, due: Timestamp) -> str | None:
     for _ in range(_LOOKS):
-        fault = _fault(minute_id, *_read(database, minute_id), bounds)
+        minute, fixes = _read(database, minute_id)
+        # The horizon last: what it lies before was whole when it was read.
+        horizon = watermarks.read(database, watermarks.PRUNED)
+        fault = _fault(minute_id, minute, fixes, _Bounds(due, horizon))
         if fault is None:
             break
     return fault
@@ -170,18 +173,24 @@ def _sum(values: list[float]) -> float:
         return inf
 
 
-def _repair(database: Database[Document], minute_id: str, bounds: _Bounds) -> bool:
+def _repair(database: Database[Document], minute_id: str, due: Timestamp) -> bool:
     """Mend a minute as far as its raw fixes prove what it should be; tell whether it is right."""
     minute, fixes = _read(database, minute_id)
-    seen = set(minute["seen"]) if minute else set()
     fix_ids = [fix["_id"] for fix in fixes]
-    if minute and (bounds.complete(minute_id) or seen <= {fix["mark"] for fix in fixes}):
-        # All that the minute may count is here. Only if nothing is folded into it meanwhile.
-        unchanged = {"_id": minute_id, "seen": minute["seen"]}
-        for anew in rollup.fold_anew(database, fix_ids):
-            database[MINUTES].replace_one(unchanged, anew)
-        if not fixes:
-            database[MINUTES].delete_one(unchanged)
-    else:
+    anew = next(iter(rollup.fold_anew(database, fix_ids)), None)
+    # The horizon last: what it lies before was whole when it was made anew.
+    bounds = _Bounds(due, watermarks.read(database, watermarks.PRUNED))
+    if minute is None or not (bounds.complete(minute_id) or _covers(anew, minute)):
         rollup.fold_fixes(database, fix_ids)
-    return _look_again(database, minute_id, bounds) is None
+    else:
+        # Only if nothing was folded into it meanwhile.
+        unchanged = {"_id": minute_id, "seen": minute["seen"]}
+        if anew:
+            database[MINUTES].replace_one(unchanged, anew)
+        else:
+            database[MINUTES].delete_one(unchanged)
+    return _look_again(database, minute_id, due) is None
+
+
+def _covers(anew: Document | None, minute: Document) -> bool:
+    return anew is not None and set(anew["seen"]) >= set(minute["seen"])

@@ -36,6 +36,13 @@ def write(database: Database[Document], name: str, received_at: Timestamp) -> No
     )
 
 
+def advance(database: Database[Document], name: str, received_at: Timestamp) -> None:
+    """Set a watermark unless it is there or further already, on disk when this returns."""
+    database[WATERMARKS].update_one(
+        {"_id": name}, {"$max": {"received_at": received_at}}, upsert=True
+    )
+
+
 def may_be_pruned(fix_time: datetime, horizon: Timestamp | None) -> bool:
     """Tell whether a fix of that time can have been pruned, if all received before `horizon` was.
 

@@ -67,7 +67,7 @@ def test_what_arrives_meanwhile_stays_also_in_a_minute_that_was_there(
     later(db)
     send("2017-01-01 13:05:01", lat=10.0)
     roll_up(db)
-    assert erase.erase(db, "a1") == Erased(fixes=1, minutes=1)
+    assert erase.erase(db, "a1") == Erased(fixes=1, minutes=2)
     assert [(minute["count"], minute["lat"]) for minute in db.minutes.find().sort("_id")] == [
         (1, 20.0),
         (1, 20.0),
@@ -90,7 +90,7 @@ def test_an_erasure_that_was_cut_off_is_finished_by_the_next(
     db: Database[Document], send: Send
 ) -> None:
     send()
-    db.erasures.insert_one({"user_id": "a1", "received_at": Timestamp(1, 0)})
+    db.erasures.insert_one({"_id": "a1", "received_at": Timestamp(1, 0)})
     erase.erase(db, "a1")
     assert left(db) == NOTHING
 
