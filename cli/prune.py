@@ -19,6 +19,7 @@ UNITS = {
     "h": timedelta(hours=1),
     "d": timedelta(days=1),
 }
+MAX_DURATION = timedelta(days=36_500)
 
 
 class Duration(click.ParamType[timedelta]):
@@ -31,7 +32,10 @@ class Duration(click.ParamType[timedelta]):
         found = re.fullmatch(r"([0-9]{1,6})([smhd])", value)
         if found is None:
             self.fail(f"{value!r} is no duration; write 90s, 15m, 36h or 7d", param, ctx)
-        return int(found[1]) * UNITS[found[2]]
+        duration = int(found[1]) * UNITS[found[2]]
+        if duration > MAX_DURATION:
+            self.fail(f"{value!r} is too long; the most is {MAX_DURATION.days}d", param, ctx)
+        return duration
 
 
 @click.command()

@@ -90,15 +90,17 @@ class FixStore:
         return Receipt("duplicate", raw["fix_time"], raw["tz"]) if raw else None
 
     def _old_copy(self, fix: Fix, readings: list[Instant]) -> Receipt | None:
-        """Look for the first copy of a fix so old that its raw fix can have been pruned."""
+        """Look for the first copy of a fix whose raw fix can have been pruned."""
         horizon = self._horizon()
-        old = [each for each in readings if watermarks.may_be_pruned(each.fix_time, horizon)]
-        if not old:
+        old = any(watermarks.may_be_pruned(each.fix_time, horizon) for each in readings)
+        # A repeat of an ambiguous time can be read otherwise than its first copy was, and would
+        # then be counted. So there it does not matter that the known horizon may be an old one.
+        if not old and len(readings) == 1:
             return None
         # The raw fix before the minutes: a prune deletes it only after its minute remembers it.
         if raw := self._raw_copy(keys.fix_id(fix.user_id, fix.wall)):
             return raw
-        for reading in old:
+        for reading in readings:
             minute_id = keys.minute_id(fix.user_id, reading.fix_time)
             mark = keys.mark(reading.fix_time, reading.utc_offset)
             if self._minutes.find_one({"_id": minute_id, "seen": mark}, {"_id": 1}):

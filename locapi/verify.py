@@ -50,6 +50,16 @@ class _Bounds:
         """Tell whether all fixes of a minute must still be there."""
         return not watermarks.may_be_pruned(keys.parse_minute_id(minute_id)[1], self.horizon)
 
+    def are_first(self, minute_id: str, fixes: list[Document]) -> bool:
+        """Tell whether raw fixes of a minute are surely those that it counts.
+
+        Where fixes may be pruned, one received since the horizon can be a repeat that
+        slipped in after its first copy was gone.
+        """
+        return self.complete(minute_id) or all(
+            self.horizon is not None and fix["received_at"] < self.horizon for fix in fixes
+        )
+
 
 def verify(
     database: Database[Document], report: Report, *, repair: bool = False
@@ -124,7 +134,7 @@ def _fault(
     if due - seen:
         return f"does not count {len(due - seen)} of its fixes"
     counted = [fix for fix in fixes if fix["mark"] in seen]
-    if len(counted) == len(seen):
+    if len(counted) == len(seen) and bounds.are_first(minute_id, counted):
         return _wrong_value(minute, _state(counted))
     if bounds.complete(minute_id):
         return f"counts {len(seen) - len(counted)} fixes that are not there"
@@ -180,7 +190,8 @@ def _repair(database: Database[Document], minute_id: str, due: Timestamp) -> boo
     anew = next(iter(rollup.fold_anew(database, fix_ids)), None)
     # The horizon last: what it lies before was whole when it was made anew.
     bounds = _Bounds(due, watermarks.read(database, watermarks.PRUNED))
-    if minute is None or not (bounds.complete(minute_id) or _covers(anew, minute)):
+    covered = _covers(anew, minute) and bounds.are_first(minute_id, fixes)
+    if minute is None or not (bounds.complete(minute_id) or covered):
         rollup.fold_fixes(database, fix_ids)
     else:
         # Only if nothing was folded into it meanwhile.
@@ -192,5 +203,5 @@ def _repair(database: Database[Document], minute_id: str, due: Timestamp) -> boo
     return _look_again(database, minute_id, due) is None
 
 
-def _covers(anew: Document | None, minute: Document) -> bool:
-    return anew is not None and set(anew["seen"]) >= set(minute["seen"])
+def _covers(anew: Document | None, minute: Document | None) -> bool:
+    return anew is not None and minute is not None and set(anew["seen"]) >= set(minute["seen"])

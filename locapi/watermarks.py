@@ -20,7 +20,7 @@ _CLOCK_SKEW = timedelta(hours=1)  # between that clock and the database's
 
 def after(time: datetime) -> Timestamp:
     """Return a mark that everything received up to `time` lies before; it is whole seconds."""
-    return Timestamp(int(time.timestamp()) + 1, 0)
+    return Timestamp(max(0, int(time.timestamp())) + 1, 0)
 
 
 def read(database: Database[Document], name: str) -> Timestamp | None:

@@ -150,6 +150,7 @@ def test_a_reader_that_has_enough_ends_the_export_quietly(
         (["serve", "--port", "0"], "Invalid value for '--port'"),
         (["prune"], "Missing option '--older-than'"),
         (["prune", "--older-than", "7"], "'7' is no duration; write 90s, 15m, 36h or 7d"),
+        (["prune", "--older-than", "999999d"], "'999999d' is too long; the most is 36500d"),
         (["erase"], "Missing argument 'USER'"),
         (["nothing"], "No such command"),
     ],
@@ -216,7 +217,7 @@ def test_prune_tells_what_it_deleted_and_what_it_kept_and_why(
         "1 raw fixes would be deleted, 0 kept because they are newer, "
         "1 because they are not in their minute yet\n"
     )
-    young = locctl("prune", "--older-than", "7d")
+    young = locctl("prune", "--older-than", "36500d")
     assert young.stderr.endswith("0 raw fixes deleted, 2 kept because they are newer\n")
     pruned = locctl("prune", "--older-than", "0s")
     assert (pruned.returncode, pruned.stdout) == (0, "")

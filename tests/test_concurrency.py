@@ -201,6 +201,19 @@ def test_the_first_prune_of_all_may_run_beside_a_repair(db: Database[Document]) 
     assert differences(db.minutes.find(), reference.minutes()) == []
 
 
+def test_a_repeat_whose_put_falls_asleep_while_its_first_copy_is_pruned_counts_once(
+    db: Database[Document], mongodb_uri: str
+) -> None:
+    first, later = fix("11-05 01:30:00"), fix("11-05 03:00:00")
+    with crashing.crashing(mongodb_uri, db) as (client, listener):
+        store = FixStore(client, lambda: NOW)
+        assert [store.put(as_fix(sent)).status for sent in (first, later)] == ["stored"] * 2
+        with meanwhile(listener, 0, partial(prune.prune, db, ALL)):
+            assert store.put(as_fix(first)).status == "duplicate"
+    roll_up(db)
+    assert [minute["count"] for minute in db.minutes.find()] == [1, 1]
+
+
 @pytest.mark.parametrize("command", range(2, 6))  # the horizon, the raw fix, its minute twice
 def test_a_repeat_that_is_put_while_its_first_copy_is_folded_and_pruned_counts_once(
     db: Database[Document], mongodb_uri: str, monkeypatch: pytest.MonkeyPatch, command: int

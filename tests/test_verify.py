@@ -118,6 +118,18 @@ def test_a_late_fix_that_was_never_folded_is_mended_also_after_pruning(
     assert [(minute["count"], minute["lat"]) for minute in rolled_up.minutes.find()] == [(3, 20.0)]
 
 
+def test_a_repeat_that_slipped_in_raw_proves_nothing_against_the_first_copy(
+    rolled_up: Database[Document],
+) -> None:
+    raws = list(rolled_up.fixes.find())
+    prune(rolled_up, timedelta(0))
+    whole = list(rolled_up.minutes.find())
+    later = Timestamp(datetime.now(UTC) + timedelta(minutes=1), 0)
+    rolled_up.fixes.insert_many({**raw, "lat": 1.0, "received_at": later} for raw in raws)
+    assert found(rolled_up, repair=True) == []
+    assert list(rolled_up.minutes.find()) == whole
+
+
 def test_users_are_walked_in_the_order_of_both_collections(
     db: Database[Document], send: Send
 ) -> None:
