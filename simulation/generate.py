@@ -145,11 +145,11 @@ def antimeridian(dice: Random) -> Iterator[Fix]:
 def spring(dice: Random) -> Iterator[Fix]:
     """Two users in the night clocks go forward; one phone is set three minutes late."""
     start = datetime(2017, 3, 12, 6, 30, tzinfo=UTC)  # clocks change at 07:00 UTC
-    prompt = instants(dice, start, 60, 4, 6)
+    punctual = instants(dice, start, 60, 4, 6)
     late = instants(dice, start, 33, 4, 6)
     set_at_last = instants(dice, start + timedelta(minutes=33), 27, 4, 6)
     tracks = (
-        stroll(dice, "spring-prompt", prompt, CENTRAL_PARK, 1.2, NEW_YORK),
+        stroll(dice, "spring-punctual", punctual, CENTRAL_PARK, 1.2, NEW_YORK),
         chain(
             stroll(dice, "spring-late", late, CENTRAL_PARK, 1.2, "Etc/GMT+5"),
             stroll(dice, "spring-late", set_at_last, CENTRAL_PARK, 1.2, NEW_YORK),

@@ -144,7 +144,7 @@ def test_the_antimeridian_is_crossed_within_minutes() -> None:
 def test_spring_has_a_gap_and_a_phone_that_is_late_to_jump_it() -> None:
     users = by_user("spring_new_york.ndjson")
     in_the_gap = {user: sum(wall(fix).hour == 2 for fix in track) for user, track in users.items()}
-    assert in_the_gap["spring-prompt"] == 0
+    assert in_the_gap["spring-punctual"] == 0
     assert in_the_gap["spring-late"] >= 5
     for track in users.values():
         instants = [instant(fix) for fix in track]
