@@ -102,11 +102,9 @@ def _clean(database: Database[Document], page: list[Document]) -> int:
 
 
 def _remake(database: Database[Document], minute_id: str) -> None:
-    user_id, start = keys.parse_minute_id(minute_id)
-    window = {"$gte": start, "$lt": start + timedelta(minutes=1)}
     done = False
     while not done and (minute := database[MINUTES].find_one({"_id": minute_id}, {"seen": 1})):
-        fix_ids = _fix_ids(database, {"user_id": user_id, "fix_time": window})
+        fix_ids = _fix_ids(database, keys.of_minute(minute_id))
         if anew := rollup.fold_anew(database, fix_ids):
             done = bool(database[MINUTES].replace_one(_unchanged(minute), anew[0]).matched_count)
         else:

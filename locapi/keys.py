@@ -5,6 +5,7 @@ character, so keys sort by user and then by time, and one user's are one range.
 """
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 _OFFSET_STEP_S = 30  # every UTC offset since 1970 is a multiple (Monrovia until 1972: -44:30)
 _MINUTE_MS = 60_000
@@ -40,6 +41,12 @@ def seen_fix_id(minute_id: str, mark: int) -> str:
     user_id, minute = parse_minute_id(minute_id)
     utc_offset = timedelta(seconds=mark // _MINUTE_MS * _OFFSET_STEP_S)
     return fix_id(user_id, (seen_time(minute, mark) + utc_offset).replace(tzinfo=None))
+
+
+def of_minute(minute_id: str) -> dict[str, Any]:
+    """Return the query for the raw fixes of the minute named `minute_id`, by index."""
+    user_id, start = parse_minute_id(minute_id)
+    return {"user_id": user_id, "fix_time": {"$gte": start, "$lt": start + timedelta(minutes=1)}}
 
 
 def parse_minute_id(minute_id: str) -> tuple[str, datetime]:

@@ -50,13 +50,14 @@ def open_database(settings: Settings) -> Iterator[Database[Document]]:
     """
     with serving_uri(settings) as uri, _client(uri) as client:
         try:
-            yield client.get_database(
+            database = client.get_database(
                 settings.database,
                 read_concern=ReadConcern("majority"),
                 write_concern=WriteConcern(w="majority", j=True),
             )
         except InvalidName as error:
             raise Misconfigured(f"LOCAPI_DATABASE cannot be used: {error}") from error
+        yield database
 
 
 @contextmanager

@@ -38,7 +38,7 @@ def prune(
     called last. A dry run changes nothing, and counts as unproven what is not folded yet.
     """
     with mongo.translated_errors():
-        horizon = watermarks.after(mongo.settled_time(database) - older_than)
+        horizon = _horizon(database, older_than)
         if not dry_run:
             _announce(database, horizon)
         horizon = _before_erasures(database, horizon)
@@ -54,8 +54,12 @@ def prune(
 def old_fixes(database: Database[Document], older_than: timedelta) -> int:
     """Return how many raw fixes were received before `older_than` ago."""
     with mongo.translated_errors():
-        horizon = watermarks.after(mongo.settled_time(database) - older_than)
-        return database[FIXES].count_documents({"received_at": {"$lt": horizon}})
+        old = {"received_at": {"$lt": _horizon(database, older_than)}}
+        return database[FIXES].count_documents(old)
+
+
+def _horizon(database: Database[Document], older_than: timedelta) -> Timestamp:
+    return watermarks.after(mongo.settled_time(database) - older_than)
 
 
 def _announce(database: Database[Document], horizon: Timestamp) -> None:

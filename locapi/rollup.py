@@ -52,8 +52,7 @@ def _start(database: Database[Document], settled: datetime) -> Timestamp:
 
 def fold_fixes(database: Database[Document], fix_ids: Sequence[str]) -> None:
     """Fold the raw fixes of these keys, whenever they were received; may be repeated."""
-    for first in range(0, len(fix_ids), _KEYS_AT_ONCE):
-        _fold(database, {"_id": {"$in": fix_ids[first : first + _KEYS_AT_ONCE]}})
+    _fold_keys(database, fix_ids)
     _fold_missing(database)
 
 
@@ -68,11 +67,15 @@ def _fold(database: Database[Document], which: Document) -> None:
     database[FIXES].aggregate(pipeline(which), allowDiskUse=True, comment=COMMENT)
 
 
+def _fold_keys(database: Database[Document], fix_ids: Sequence[str]) -> None:
+    for first in range(0, len(fix_ids), _KEYS_AT_ONCE):
+        _fold(database, {"_id": {"$in": fix_ids[first : first + _KEYS_AT_ONCE]}})
+
+
 def _fold_missing(database: Database[Document]) -> None:
     before: list[str] = []
     while (missing := list(_missing(database))) and missing != before:
-        for first in range(0, len(missing), _KEYS_AT_ONCE):
-            _fold(database, {"_id": {"$in": missing[first : first + _KEYS_AT_ONCE]}})
+        _fold_keys(database, missing)
         before = missing
 
 

@@ -3,7 +3,6 @@
 import heapq
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import timedelta
 from itertools import groupby
 from math import fsum, inf, isclose
 from operator import itemgetter
@@ -17,7 +16,7 @@ from locapi import keys, mongo, rollup, watermarks
 from locapi.mongo import FIXES, MINUTES, Document
 
 _AVERAGED = ("lat", "long", "accuracy", "speed")
-_TOLERANCE = 1e-9
+_WITHIN: dict[str, Any] = {"rel_tol": 1e-9, "abs_tol": 1e-9}
 _LOOKS = 3  # at what seems wrong: a roll-up or a prune may be at work between two reads
 
 
@@ -116,9 +115,7 @@ def _look_again(database: Database[Document], minute_id: str, due: Timestamp) ->
 def _read(database: Database[Document], minute_id: str) -> tuple[Document | None, list[Document]]:
     # The fixes after the minute: so those that it counts are found, unless they were pruned.
     minute = database[MINUTES].find_one({"_id": minute_id})
-    user_id, start = keys.parse_minute_id(minute_id)
-    window = {"$gte": start, "$lt": start + timedelta(minutes=1)}
-    return minute, list(database[FIXES].find({"user_id": user_id, "fix_time": window}))
+    return minute, list(database[FIXES].find(keys.of_minute(minute_id)))
 
 
 def _fault(
@@ -149,9 +146,6 @@ def _wrong_value(minute: Document, state: Document) -> str | None:
         if not (minute[name] == expected or isclose(expected + off, expected, **_WITHIN)):
             return f"has {name} {minute[name]!r}; it should be {expected!r}"
     return None
-
-
-_WITHIN: dict[str, Any] = {"rel_tol": _TOLERANCE, "abs_tol": _TOLERANCE}
 
 
 def _state(fixes: list[Document]) -> Document:

@@ -1,6 +1,7 @@
 """What the tests share: a real mongod, a fresh database each, and a way to send fixes."""
 
 import itertools
+import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -72,3 +73,11 @@ def a_fix(**fields: Any) -> dict[str, Any]:
         "user_id": "a1",
         **fields,
     }
+
+
+def free_port() -> int:
+    """Return a port of this host that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port

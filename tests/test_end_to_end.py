@@ -6,7 +6,6 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -19,18 +18,11 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import ROOT, a_fix
+from tests.conftest import ROOT, a_fix, free_port
 
 LOCCTL = Path(sys.executable).with_name("locctl")
 SIMULATE = ROOT / "simulation" / "simulate.py"
 DEADLINE_S = 60
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
 
 
 @pytest.fixture

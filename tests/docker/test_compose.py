@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -13,16 +12,9 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import ROOT, a_fix
+from tests.conftest import ROOT, a_fix, free_port
 
 HEADER = "user_id,minute,lat,long,accuracy,speed,count\n"
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
 
 
 PORT = free_port()
