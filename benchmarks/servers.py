@@ -10,8 +10,7 @@ import click
 from benchmarks.harness import Row, interleave
 from benchmarks.ingest import load_rows
 from benchmarks.load import STORED, drive
-from benchmarks.serving import BIN, LOCAPI, WORKERS, granian, scratch, serving
-from cli.serve import THREADS
+from benchmarks.serving import BIN, LOCAPI, THREADS, WORKERS, granian, scratch, serving
 
 NEEDED = ("gunicorn", "gevent", "waitress")
 

@@ -12,8 +12,9 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from cli.serve import THREADS
 from locapi import embedded
+
+THREADS = 32
 
 WORKERS = 2
 DEADLINE_S = 60

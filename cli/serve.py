@@ -2,26 +2,12 @@
 
 import os
 from dataclasses import replace
-from typing import Any
 
 import click
-from granian import Granian
-from granian.constants import Interfaces
 
+from cli import workers as processes
 from locapi import mongo
 from locapi.settings import Settings
-
-THREADS = 32
-_LOGGING: dict[str, Any] = {
-    "handlers": {
-        name: {
-            "class": "logging.StreamHandler",
-            "stream": "ext://sys.stderr",
-            "formatter": "generic",
-        }
-        for name in ("console", "access")
-    },
-}
 
 
 @click.command()
@@ -47,15 +33,4 @@ def serve(host: str, port: int, workers: int) -> None:
         with mongo.open_database(settings):
             pass  # a setting that cannot be used is told here once, not by every worker
         os.environ["MONGODB_URI"] = uri  # the workers read their settings there
-        Granian(
-            "locapi.app:create_app",
-            factory=True,
-            interface=Interfaces.WSGI,
-            address=host,
-            port=port,
-            workers=workers,
-            blocking_threads=THREADS,
-            respawn_failed_workers=True,
-            workers_kill_timeout=10,
-            log_dictconfig=_LOGGING,
-        ).serve()
+        processes.run("locapi.server:create_server", host, port, workers)

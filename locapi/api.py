@@ -9,14 +9,13 @@ from flask import Blueprint, Flask, Response, current_app, jsonify, request
 from pymongo.database import Database
 from werkzeug.exceptions import HTTPException
 
-from locapi import mongo, schema
+from locapi import greenlets, mongo, schema
 from locapi.errors import DatabaseUnavailable, InvalidFix, LocapiError, Overloaded
 from locapi.fixes import FixStore
 from locapi.mongo import Document
 
 RETRY_AFTER_S = 2
 HEALTH_DEADLINE_S = 2
-MAX_DRAINED_BYTES = 1024 * 1024
 
 _log = logging.getLogger(__name__)
 blueprint = Blueprint("api", __name__)
@@ -33,22 +32,27 @@ def install(app: Flask, database: Database[Document]) -> None:
 
 
 @blueprint.put("/location")
-def put_location() -> dict[str, str]:
+def put_location() -> Response:
     """Take one fix."""
     receipt = _part("fixes").put(schema.parse(_body()))
-    return {
-        "status": receipt.status,
-        "fix_time": _utc_text(receipt.fix_time),
-        "tz": receipt.tz,
-    }
+    # None of the three needs escaping, and the JSON encoder is no small part of a request.
+    return Response(
+        f'{{"status":"{receipt.status}","fix_time":"{_utc_text(receipt.fix_time)}","tz":"{receipt.tz}"}}\n',
+        content_type="application/json",
+    )
 
 
 @blueprint.get("/health")
 def get_health() -> dict[str, str]:
     """Say whether the database answers."""
-    with mongo.translated_errors(), pymongo.timeout(HEALTH_DEADLINE_S):
-        _part("database").command("ping")
+    _ping(_part("database"))
     return {"status": "ok"}
+
+
+@greenlets.aside
+def _ping(database: Database[Document]) -> None:
+    with mongo.translated_errors(), pymongo.timeout(HEALTH_DEADLINE_S):
+        database.command("ping")
 
 
 def _part(name: str) -> Any:
@@ -56,13 +60,8 @@ def _part(name: str) -> Any:
 
 
 def _body() -> bytes:
-    try:
-        body = request.stream.read(schema.MAX_BODY_BYTES + 1)
-        if len(body) > schema.MAX_BODY_BYTES:
-            # A client that is still sending when the connection closes never sees the answer.
-            request.stream.read(MAX_DRAINED_BYTES)
-    except HTTPException as error:  # broken off
-        raise InvalidFix(f"the body cannot be read: {error.description}") from error
+    # As the server hands it over, which has it whole; werkzeug's guards cost a tenth of a request.
+    body: bytes = request.environ["wsgi.input"].read(schema.MAX_BODY_BYTES + 1)
     return body
 
 

@@ -2,13 +2,39 @@
 
 import atexit
 from contextlib import ExitStack
+from typing import Any
 
-from flask import Flask
+from flask import Flask, Request
+from flask.sessions import NullSession, SessionInterface, SessionMixin
 from pymongo.database import Database
+from werkzeug.routing import MapAdapter
 
 from locapi import api, mongo, utc
 from locapi.mongo import Document
 from locapi.settings import Settings
+
+
+class _NoSessions(SessionInterface):
+    def open_session(self, _app: Flask, _request: Request) -> SessionMixin:
+        return _NO_SESSION
+
+    def save_session(self, *_: Any) -> None:
+        pass
+
+
+_NO_SESSION = NullSession()
+
+
+class _Application(Flask):
+    """Flask without what this API never asks for and pays for at each request."""
+
+    session_interface = _NoSessions()
+
+    def create_url_adapter(self, request: Request | None) -> MapAdapter | None:
+        """Return what matches a path, whichever host it was sent to."""
+        if request is None:
+            return None
+        return self.url_map.bind("localhost", path_info=request.path, default_method=request.method)
 
 
 def create_app(
@@ -20,7 +46,7 @@ def create_app(
     left when the process ends. A database that is away does not keep the API
     from starting: it answers 500 until the database is back.
     """
-    app = Flask("locapi", static_folder=None)
+    app = _Application("locapi", static_folder=None)
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.url_map.merge_slashes = False  # `//location` is another path: 404, not a redirect

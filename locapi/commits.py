@@ -5,7 +5,6 @@ timer: a lone document is sent at once, and more load only makes the batches lar
 """
 
 import threading
-from dataclasses import dataclass, field
 
 from pymongo.collection import Collection
 from pymongo.errors import (
@@ -16,6 +15,7 @@ from pymongo.errors import (
     WTimeoutError,
 )
 
+from locapi import greenlets
 from locapi.errors import Overloaded
 from locapi.mongo import Document
 
@@ -23,22 +23,49 @@ MAX_WAITING = 10_000
 _DUPLICATE_KEY = 11_000
 
 
-@dataclass(slots=True)
-class _Waiting:
-    document: Document
-    lead: bool = False
-    error: Exception | None = field(default_factory=lambda: PyMongoError("never sent"))
-    woken: threading.Lock = field(default_factory=threading.Lock)
+class _Batch:
+    """Documents that share a commit; who brought the first one sends it."""
+
+    def __init__(self) -> None:
+        self.documents: list[Document] = []
+        self.turn = greenlets.Event()  # the batch before it is done
+        self.done = greenlets.Event()
+        self._errors: dict[int, Exception] = {}
+        self._unsure: Exception | None = PyMongoError("never sent")
+
+    def send(self, collection: Collection[Document]) -> None:
+        """Insert the documents, and keep for each the error that it alone would have met."""
+        try:
+            _insert(collection, self.documents)
+            self._unsure = None
+        except BulkWriteError as error:
+            self._unsure = None
+            for failed in error.details["writeErrors"]:
+                kind = DuplicateKeyError if failed["code"] == _DUPLICATE_KEY else OperationFailure
+                self._errors[failed["index"]] = kind(failed["errmsg"], failed["code"])
+            for doubt in error.details.get("writeConcernErrors", ()):
+                self._unsure = WTimeoutError(doubt["errmsg"])
+        except PyMongoError as error:
+            self._unsure = error
+
+    def error(self, place: int) -> Exception | None:
+        """Return what became of the document at this place; None where it is on disk."""
+        return self._errors.get(place, self._unsure)
+
+
+@greenlets.aside
+def _insert(collection: Collection[Document], documents: list[Document]) -> None:
+    collection.insert_many(documents, ordered=False)
 
 
 class SharedInserts:
-    """Inserts into one collection; meant to be called from many threads at once."""
+    """Inserts into one collection; meant to be called by many requests at once."""
 
     def __init__(self, collection: Collection[Document]) -> None:
         self._collection = collection
         self._lock = threading.Lock()
-        self._waiting: list[_Waiting] = []
-        self._led = False  # somebody's batch is on its way
+        self._next: _Batch | None = None  # takes what arrives
+        self._sending = False  # another batch is on its way
 
     def insert(self, document: Document) -> None:
         """Insert a document as `insert_one` does, with its errors, and return once acknowledged.
@@ -46,51 +73,34 @@ class SharedInserts:
         Of two with one `_id`, the one that came first is inserted. Raises
         Overloaded where too many wait already.
         """
-        mine = _Waiting(document)
-        mine.woken.acquire()
         with self._lock:
-            if len(self._waiting) >= MAX_WAITING:
+            if self._next is None:
+                self._next = _Batch()
+            batch = self._next
+            place = len(batch.documents)
+            if place >= MAX_WAITING:
                 raise Overloaded("too many fixes wait to be stored")
-            self._waiting.append(mine)
-            mine.lead = not self._led
-            self._led = True
-        if not mine.lead:
-            mine.woken.acquire()  # until it is stored, or its turn to lead
-        if mine.lead:
-            self._lead()
-        if mine.error is not None:
-            raise mine.error
+            batch.documents.append(document)
+            others, self._sending = self._sending, True
+        if place:
+            batch.done.wait()
+        else:
+            if others:
+                batch.turn.wait()
+            self._send(batch)
+        if (error := batch.error(place)) is not None:
+            raise error
 
-    def _lead(self) -> None:
-        """Send all that waits, and hand over to the first of those that came meanwhile."""
+    def _send(self, batch: _Batch) -> None:
+        """Send a batch, and hand over to the one that formed meanwhile."""
+        greenlets.settle()  # those that have arrived may share it
         with self._lock:
-            batch, self._waiting = self._waiting, []
+            self._next = None
         try:
-            _insert(self._collection, batch)
+            batch.send(self._collection)
         finally:
             with self._lock:
-                self._led = bool(self._waiting)
-                if self._led:
-                    self._waiting[0].lead = True
-                    self._waiting[0].woken.release()
-            for waiting in batch:
-                if not waiting.lead:
-                    waiting.woken.release()
-
-
-def _insert(collection: Collection[Document], batch: list[_Waiting]) -> None:
-    """Insert a batch, and leave each of it the error that it alone would have met."""
-    errors: dict[int, Exception] = {}
-    unsure: Exception | None = None
-    try:
-        collection.insert_many([waiting.document for waiting in batch], ordered=False)
-    except BulkWriteError as error:
-        for failed in error.details["writeErrors"]:
-            kind = DuplicateKeyError if failed["code"] == _DUPLICATE_KEY else OperationFailure
-            errors[failed["index"]] = kind(failed["errmsg"], failed["code"])
-        for doubt in error.details.get("writeConcernErrors", ()):
-            unsure = WTimeoutError(doubt["errmsg"])
-    except PyMongoError as error:
-        unsure = error
-    for index, waiting in enumerate(batch):
-        waiting.error = errors.get(index, unsure)
+                self._sending = self._next is not None
+                if self._next is not None:
+                    self._next.turn.set()
+            batch.done.set()

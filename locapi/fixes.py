@@ -12,7 +12,7 @@ from bson import Timestamp
 from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
 
-from locapi import keys, mongo, utc, watermarks
+from locapi import greenlets, keys, mongo, utc, watermarks
 from locapi.commits import SharedInserts
 from locapi.errors import DatabaseUnavailable, InvalidFix
 from locapi.mongo import FIXES, MINUTES, Document
@@ -76,7 +76,7 @@ class FixStore:
     def _prepare(self) -> None:
         # Not when the API starts: the database may come minutes later.
         if not self._prepared:
-            mongo.prepare(self._database)
+            greenlets.aside(mongo.prepare)(self._database)
             self._prepared = True
 
     def _first_copy(self, fix_id: str) -> Receipt:
@@ -85,6 +85,7 @@ class FixStore:
             raise DatabaseUnavailable("the first copy of a fix is not known to be on disk")
         return first
 
+    @greenlets.aside
     def _raw_copy(self, fix_id: str) -> Receipt | None:
         raw = self._fixes.find_one({"_id": fix_id}, {"fix_time": 1, "tz": 1})
         return Receipt("duplicate", raw["fix_time"], raw["tz"]) if raw else None
@@ -101,16 +102,21 @@ class FixStore:
         if raw := self._raw_copy(keys.fix_id(fix.user_id, fix.wall)):
             return raw
         for reading in readings:
-            minute_id = keys.minute_id(fix.user_id, reading.fix_time)
-            mark = keys.mark(reading.fix_time, reading.utc_offset)
-            if self._minutes.find_one({"_id": minute_id, "seen": mark}, {"_id": 1}):
+            if self._counted(fix.user_id, reading):
                 return Receipt("duplicate", reading.fix_time, reading.tz)
         return None
+
+    @greenlets.aside
+    def _counted(self, user_id: str, reading: Instant) -> bool:
+        minute_id = keys.minute_id(user_id, reading.fix_time)
+        mark = keys.mark(reading.fix_time, reading.utc_offset)
+        return self._minutes.find_one({"_id": minute_id, "seen": mark}, {"_id": 1}) is not None
 
     def _horizon(self) -> Timestamp | None:
         now = time.monotonic()
         if now - self._horizon_read_at > HORIZON_TRUST_S:
-            self._known_horizon = watermarks.read(self._database, watermarks.PRUNED)
+            read = greenlets.aside(watermarks.read)
+            self._known_horizon = read(self._database, watermarks.PRUNED)
             self._horizon_read_at = now  # the time before the read, and only once it succeeded
         return self._known_horizon
 
@@ -122,6 +128,7 @@ class FixStore:
             raise _out_of_range()
         return instant
 
+    @greenlets.aside
     def _has_later(self, user_id: str, instant: datetime) -> bool:
         """Tell whether the user has a fix later than `instant`, raw or already in a minute."""
         if self._fixes.find_one({"user_id": user_id, "fix_time": {"$gt": instant}}, {"_id": 1}):

@@ -61,8 +61,8 @@ def test_a_bad_fix_is_told_every_fault(client: FlaskClient) -> None:
     answer = client.put("/location", json=a_fix(lat=91, speed="fast"))
     assert error(answer) == (400, "invalid_fix")
     assert answer.get_json()["error"]["fields"] == {
-        "lat": ["max value is 90"],
-        "speed": ["must be of number type"],
+        "lat": ["must be a number from -90 to 90, such as 40.7128"],
+        "speed": ["must be a number 0 or more, such as 1.4"],
     }
 
 

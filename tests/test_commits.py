@@ -66,15 +66,18 @@ def insert(collection: Collection[Document]) -> Iterator[Insert]:
     inserts = SharedInserts(collection)
 
     def insert(key: Any, **fields: Any) -> "Future[None]":
-        before = len(inserts._waiting)
-        led = inserts._led
+        before, sending = waiting(inserts), inserts._sending
         future = threads.submit(inserts.insert, {"_id": key, **fields})
-        while led and len(inserts._waiting) == before and not future.done():
+        while sending and waiting(inserts) == before and not future.done():
             pass
         return future
 
     with ThreadPoolExecutor(64) as threads:
         yield insert
+
+
+def waiting(inserts: SharedInserts) -> int:
+    return len(inserts._next.documents) if inserts._next else 0
 
 
 def outcome(future: "Future[None]") -> type | None:
@@ -150,10 +153,11 @@ def test_a_batch_that_is_not_known_to_be_on_disk_is_not_taken_for_stored(
         "writeErrors": [{"index": 0, "code": 121, "errmsg": "does not pass"}],
         "writeConcernErrors": [{"code": 64, "errmsg": "waiting for replication timed out"}],
     }
-    batch = [commits._Waiting({"_id": key}) for key in "ab"]
+    batch = commits._Batch()
+    batch.documents = [{"_id": key} for key in "ab"]
     with mock.patch.object(collection, "insert_many", side_effect=BulkWriteError(result)):
-        commits._insert(collection, batch)
-    assert [type(waiting.error) for waiting in batch] == [OperationFailure, WTimeoutError]
+        batch.send(collection)
+    assert [type(batch.error(place)) for place in (0, 1)] == [OperationFailure, WTimeoutError]
 
 
 def test_beyond_the_bound_one_is_turned_away_at_once(

@@ -2,6 +2,8 @@
 
 import json
 import math
+import sys
+import unicodedata
 from datetime import datetime
 from typing import Any
 
@@ -103,6 +105,15 @@ def test_a_number_may_reach_its_bounds_and_no_further(name: str, least: float, m
 )
 def test_a_user_id_that_breaks_a_rule_is_refused(user_id: Any) -> None:
     assert list(faults(user_id=user_id)) == ["user_id"]
+
+
+def test_control_characters_and_lone_surrogates_are_those_of_unicode() -> None:
+    refused = {code for code in range(sys.maxunicode + 1) if schema._UNPRINTABLE.search(chr(code))}
+    assert refused == {
+        code
+        for code in range(sys.maxunicode + 1)
+        if unicodedata.category(chr(code)) in ("Cc", "Cs")
+    }
 
 
 @pytest.mark.parametrize("user_id", ["x", "x" * 128, "😀" * 128, "a b", "$a.b", "null"])

@@ -4,6 +4,8 @@ from typing import Any
 
 from flask import Flask, request
 
+from locapi.server import Server
+
 app = Flask(__name__)
 
 
@@ -11,3 +13,8 @@ app = Flask(__name__)
 def echo() -> Any:
     """Answer what was sent."""
     return request.get_json()
+
+
+def create_server() -> Server:
+    """Return the application as our server takes it."""
+    return Server(app)

@@ -1,0 +1,108 @@
+"""What an operation costs the database, in commands."""
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from bson import Timestamp
+from pymongo import MongoClient
+from pymongo.database import Database
+from pymongo.monitoring import (
+    CommandFailedEvent,
+    CommandListener,
+    CommandStartedEvent,
+    CommandSucceededEvent,
+)
+
+from locapi import mongo
+from locapi.app import create_app
+from locapi.mongo import FIXES, Document
+from locapi.rollup import pipeline, roll_up
+from locapi.server import Server
+from tests.conftest import a_fix
+from tests.test_server import ask, fix, run
+
+
+class Commands(CommandListener):
+    def __init__(self) -> None:
+        self.names: list[str] = []
+
+    def started(self, event: CommandStartedEvent) -> None:
+        self.names.append(event.command_name)
+
+    def succeeded(self, event: CommandSucceededEvent) -> None:
+        pass
+
+    def failed(self, event: CommandFailedEvent) -> None:
+        pass
+
+
+@pytest.fixture
+def commands() -> Commands:
+    return Commands()
+
+
+@pytest.fixture
+def watched(
+    db: Database[Document], mongodb_uri: str, commands: Commands
+) -> Iterator[Database[Document]]:
+    """The test's database, through a client that notes each command."""
+    client: MongoClient[Document] = MongoClient(
+        mongodb_uri, tz_aware=True, event_listeners=[commands]
+    )
+    with client:
+        yield client.get_database(
+            db.name, read_concern=db.read_concern, write_concern=db.write_concern
+        )
+
+
+def test_a_lone_put_is_one_command(watched: Database[Document], commands: Commands) -> None:
+    api = create_app(database=watched).test_client()
+    assert api.put("/location", json=a_fix()).status_code == 200
+    commands.names.clear()
+    assert api.put("/location", json=a_fix(user_id="a2")).status_code == 200
+    assert commands.names == ["insert"]
+
+
+def test_puts_in_flight_share_commands(watched: Database[Document], commands: Commands) -> None:
+    serve = Server(create_app(database=watched))
+
+    async def load(count: int) -> list[Any]:
+        await ask(serve, fix(user_id="first"))
+        commands.names.clear()
+        return await asyncio.gather(*(ask(serve, fix(user_id=f"u{n}")) for n in range(count)))
+
+    answers = run(load(500))
+    assert {answer[0] for answer in answers} == {200}
+    assert watched[FIXES].count_documents({}) == 501
+    assert commands.names.count("insert") <= 25
+
+
+def test_a_roll_up_sends_as_many_commands_for_many_fixes_as_for_few(
+    watched: Database[Document], commands: Commands
+) -> None:
+    api = create_app(database=watched).test_client()
+
+    def rolled_up(fixes: int) -> list[str]:
+        for number in range(fixes):
+            minute, second = divmod(number, 60)
+            timestamp = f"2017-01-01 13:{minute % 60:02}:{second:02}"
+            user_id = f"{fixes}-{number // 3600}"
+            answer = api.put("/location", json=a_fix(timestamp=timestamp, user_id=user_id))
+            assert answer.status_code == 200
+        commands.names.clear()
+        roll_up(watched)
+        return list(commands.names)
+
+    few, many = rolled_up(5), rolled_up(1_000)
+    assert few == many
+    assert len(many) <= 5
+
+
+def test_the_roll_up_finds_new_fixes_by_an_index(db: Database[Document]) -> None:
+    new = {"received_at": {"$gte": Timestamp(mongo.settled_time(db), 0)}}
+    command = {"aggregate": FIXES, "pipeline": pipeline(new), "cursor": {}}
+    plan = str(db.command("explain", command, verbosity="queryPlanner"))
+    assert "IXSCAN" in plan
+    assert "COLLSCAN" not in plan
