@@ -7,7 +7,7 @@ COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gene
 	--no-emit-index-url --no-annotate --no-header pyproject.toml
 
 .DEFAULT_GOAL = help
-.PHONY: help install run test prove lint format lock bench docker-test clean
+.PHONY: help install run test prove lint format lock bench bench-growth docker-test clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -48,6 +48,9 @@ lock: install  ## write the locks anew from pyproject.toml
 
 bench: install  ## measure; prints a table
 	@$(BIN)/python -m benchmarks
+
+bench-growth: install  ## measure beside 10 million raw fixes; takes some 20 minutes
+	@$(BIN)/python -m benchmarks growth
 
 docker-test: install  ## build and run the containers, send fixes, see their minutes (needs Docker)
 	@$(BIN)/python -m pytest tests/docker

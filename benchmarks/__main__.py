@@ -5,44 +5,40 @@ import os
 import platform
 import subprocess
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 
-from benchmarks import ingest, memory, rollup, seen, servers
+from benchmarks import growth, ingest, lone, memory, rollup, seen, servers
 from benchmarks.harness import Row, table
 from locapi import embedded
 
 RESULTS = Path(__file__).with_name("results.json")
-USUAL = ("ingest", "rollup", "memory", "seen")
+USUAL = ("ingest", "lone", "rollup", "memory", "seen")
+
+
+MEASUREMENTS: dict[str, Callable[[], list[Row]]] = {
+    "ingest": ingest.measure,
+    "lone": lone.measure,
+    "rollup": rollup.measure,
+    "memory": memory.measure,
+    "seen": seen.measure,
+    "servers": servers.measure,
+    "growth": growth.measure,
+}
 
 
 @click.command()
 @click.argument("names", metavar="[MEASUREMENT]...", nargs=-1)
-@click.option(
-    "--fixes",
-    default=200_000,
-    show_default=True,
-    type=click.IntRange(min=2 * rollup.USERS),
-    help="How many raw fixes the roll-up folds.",
-)
-def main(names: tuple[str, ...], fixes: int) -> None:
-    """Measure all but the servers; or what is named, which may be those too."""
-    measurements: dict[str, Callable[[], list[Row]]] = {
-        "ingest": ingest.measure,
-        "rollup": partial(rollup.measure, fixes),
-        "memory": memory.measure,
-        "seen": seen.measure,
-        "servers": servers.measure,
-    }
-    if unknown := set(names) - set(measurements):
-        raise click.UsageError(f"{', '.join(unknown)}: there are {', '.join(measurements)}")
+def main(names: tuple[str, ...]) -> None:
+    """Measure all but the servers and the growth; or what is named, which may be those too."""
+    if unknown := set(names) - set(MEASUREMENTS):
+        raise click.UsageError(f"{', '.join(unknown)}: there are {', '.join(MEASUREMENTS)}")
     rows = {}
     for name in names or USUAL:
         click.echo(f"measuring {name}", err=True)
-        rows[name] = measurements[name]()
+        rows[name] = MEASUREMENTS[name]()
     click.echo(table([row for group in rows.values() for row in group]))
     _keep({name: [row.as_dict() for row in group] for name, group in rows.items()})
 

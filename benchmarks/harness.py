@@ -12,6 +12,25 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
+class Target:
+    """What a row shall reach: a ratio where it is measured against another, else its median."""
+
+    at_least: float | None = None
+    at_most: float | None = None
+
+    def __str__(self) -> str:
+        if self.at_least is not None:
+            return f"at least {self.at_least:g}"
+        return f"at most {self.at_most:g}"
+
+    def met_by(self, measured: float) -> bool:
+        """Tell whether what was measured is enough."""
+        if self.at_least is not None:
+            return measured >= self.at_least
+        return self.at_most is None or measured <= self.at_most
+
+
+@dataclass(frozen=True)
 class Row:
     """One thing measured, a sample a round; `against` is what was measured in the same rounds."""
 
@@ -19,15 +38,28 @@ class Row:
     unit: str
     samples: Sequence[float]
     against: "Row | None" = None
+    target: Target | None = None
+
+    @property
+    def ratios(self) -> list[float]:
+        """Return each round's ratio: what slows a round down slows both sides."""
+        if self.against is None:
+            return []
+        pairs = zip(self.samples, self.against.samples, strict=True)
+        return [mine / other for mine, other in pairs]
 
     @property
     def ratio(self) -> float | None:
-        """Return the median of the rounds' ratios: what slows a round down slows both sides."""
-        if self.against is None:
-            return None
-        return median(
-            mine / other for mine, other in zip(self.samples, self.against.samples, strict=True)
-        )
+        """Return the median of the rounds' ratios."""
+        return median(self.ratios) if self.ratios else None
+
+    @property
+    def verdict(self) -> str:
+        """Return whether the target is met, or nothing where there is none."""
+        if self.target is None:
+            return ""
+        measured = median(self.samples) if self.ratio is None else self.ratio
+        return "met" if self.target.met_by(measured) else "missed"
 
     def as_dict(self) -> dict[str, Any]:
         """Return the row as `results.json` keeps it."""
@@ -38,6 +70,8 @@ class Row:
             "samples": self.samples,
             "ratio": self.ratio,
             "against": self.against and self.against.what,
+            "target": self.target and str(self.target),
+            "verdict": self.verdict,
         }
 
 
@@ -64,15 +98,26 @@ def table(rows: Sequence[Row]) -> str:
 
 
 def _lines(rows: Sequence[Row]) -> Iterator[str]:
-    yield "| what | median | lowest to highest | ratio |"
-    yield "|---|--:|--:|---|"
+    yield "| what | median | lowest to highest | ratio | its spread | target | verdict |"
+    yield "|---|--:|--:|---|--:|---|---|"
     for row in rows:
-        low, middle, high = (
-            _number(number) for number in (min(row.samples), median(row.samples), max(row.samples))
-        )
-        ratio = f"{row.ratio:.2f} of {row.against.what}" if row.against else ""
-        yield f"| {row.what}, {row.unit} | {middle} | {low} to {high} | {ratio} |"
+        cells = [
+            f"{row.what}, {row.unit}",
+            _number(median(row.samples)),
+            _spread(row.samples, _number),
+            f"{row.ratio:.2f} of {row.against.what}" if row.ratio and row.against else "",
+            _spread(row.ratios, "{:.2f}".format) if row.ratios else "",
+            str(row.target or ""),
+            row.verdict,
+        ]
+        yield f"| {' | '.join(cells)} |"
+
+
+def _spread(numbers: Sequence[float], form: Callable[[float], str]) -> str:
+    return f"{form(min(numbers))} to {form(max(numbers))}"
 
 
 def _number(number: float) -> str:
-    return f"{number:,.0f}" if number >= 100 else f"{number:.1f}"
+    if number >= 100:
+        return f"{number:,.0f}"
+    return f"{number:.1f}" if number >= 1 else f"{number:.2f}"

@@ -1,4 +1,4 @@
-"""The same application on other WSGI servers and thread counts: how the server was chosen."""
+"""The same application on other servers: how the server was chosen."""
 
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -8,11 +8,17 @@ from importlib.util import find_spec
 import click
 
 from benchmarks.harness import Row, interleave
-from benchmarks.ingest import load_rows
+from benchmarks.ingest import FEW, load_rows
 from benchmarks.load import STORED, drive
-from benchmarks.serving import BIN, LOCAPI, THREADS, WORKERS, granian, scratch, serving
+from benchmarks.serving import BIN, LOCCTL_SERVE, WORKERS, scratch, serving
 
-NEEDED = ("gunicorn", "gevent", "waitress")
+NEEDED = ("granian", "gunicorn", "gevent", "waitress")
+
+
+def _granian(threads: int) -> Sequence[str]:
+    options = {"--interface": "wsgi", "--workers": WORKERS, "--blocking-threads": threads}
+    words = [str(word) for pair in options.items() for word in pair]
+    return (str(BIN / "granian"), "locapi.app:create_app", "--factory", "--port", "{port}", *words)
 
 
 def _gunicorn(*options: str) -> Sequence[str]:
@@ -21,8 +27,13 @@ def _gunicorn(*options: str) -> Sequence[str]:
 
 
 CANDIDATES = {
-    **{f"granian, {n} threads": granian(LOCAPI, n) for n in (THREADS, 4, 8, 16, 32, 64)},
-    "granian, 2 runtime threads": granian(LOCAPI, THREADS, "--runtime-threads", "2"),
+    "locctl serve": LOCCTL_SERVE,
+    "uvicorn, workers on one socket": (
+        *(str(BIN / "uvicorn"), "locapi.server:create_server", "--factory", "--port", "{port}"),
+        *("--workers", str(WORKERS), "--no-access-log", "--log-level", "warning"),
+    ),
+    "granian, 8 threads": _granian(8),
+    "granian, 32 threads": _granian(32),
     "gunicorn gthread, 32 threads": _gunicorn("--threads", "32"),
     "gunicorn gevent": _gunicorn("--worker-class", "gevent"),
     "waitress, 1 process, 32 threads": (
@@ -41,7 +52,7 @@ def measure() -> list[Row]:
             name: running.enter_context(serving(command, home)).port
             for name, command in CANDIDATES.items()
         }
-        loads = interleave({name: partial(drive, ports[name], STORED) for name in CANDIDATES})
+        loads = interleave({name: partial(drive, ports[name], STORED, FEW) for name in CANDIDATES})
     first = next(iter(CANDIDATES))
     against = load_rows(first, loads.pop(first))
     rows = [load_rows(name, samples, against[0]) for name, samples in loads.items()]

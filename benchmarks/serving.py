@@ -14,21 +14,20 @@ from pathlib import Path
 
 from locapi import embedded
 
-THREADS = 32
-
 WORKERS = 2
 DEADLINE_S = 60
 BIN = Path(sys.executable).parent
 LOCCTL_SERVE = (str(BIN / "locctl"), "serve", "--port", "{port}", "--workers", str(WORKERS))
-LOCAPI = ("locapi.app:create_app", "--factory")
-BARE = ("benchmarks.peers.bare:app",)
-
-
-def granian(app: Sequence[str], threads: int = THREADS, *options: str) -> Sequence[str]:
-    """Return the command that serves an application as `locctl serve` does, with other threads."""
-    given = {"--interface": "wsgi", "--workers": WORKERS, "--blocking-threads": threads}
-    words = [str(word) for pair in given.items() for word in pair]
-    return (str(BIN / "granian"), *app, "--port", "{port}", *words, *options)
+NAIVE = (
+    *(str(BIN / "gunicorn"), "benchmarks.peers.naive:create_app()"),
+    *("--bind", "127.0.0.1:{port}", "--workers", str(WORKERS), "--threads", "32"),
+)
+# With uvloop and httptools, which it takes where they are there; without them it is much slower.
+ASYNCHRONOUS = (
+    *(str(BIN / "uvicorn"), "benchmarks.peers.asynchronous:app", "--port", "{port}"),
+    *("--workers", str(WORKERS), "--no-access-log", "--log-level", "warning"),
+)
+BARE = (sys.executable, "-m", "benchmarks.peers.bare", "{port}", str(WORKERS))
 
 
 @dataclass(frozen=True)

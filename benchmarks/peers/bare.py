@@ -1,9 +1,11 @@
 """A Flask endpoint that echoes JSON and does nothing else: the ceiling for any endpoint."""
 
+import sys
 from typing import Any
 
 from flask import Flask, request
 
+from cli import workers
 from locapi.server import Server
 
 app = Flask(__name__)
@@ -18,3 +20,8 @@ def echo() -> Any:
 def create_server() -> Server:
     """Return the application as our server takes it."""
     return Server(app)
+
+
+if __name__ == "__main__":
+    port, count = sys.argv[1:]
+    workers.run("benchmarks.peers.bare:create_server", "127.0.0.1", int(port), int(count))

@@ -34,7 +34,7 @@ async def connected(_: FastAPI) -> AsyncIterator[None]:
     """Keep the client while the application runs."""
     global fixes
     async with AsyncMongoClient[dict[str, Any]](os.environ["MONGODB_URI"]) as client:
-        fixes = client["fast"].get_collection(
+        fixes = client["asynchronous"].get_collection(
             "fixes", write_concern=WriteConcern(w="majority", j=True)
         )
         yield

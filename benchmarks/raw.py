@@ -1,0 +1,50 @@
+"""Raw fixes as the API stores them, made in bulk."""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from itertools import islice
+
+from bson import Timestamp
+from pymongo.database import Database
+
+from locapi import utc
+from locapi.fixes import _document
+from locapi.mongo import FIXES, Document
+from locapi.schema import Fix
+
+START = datetime(2017, 7, 30)  # noqa: DTZ001  what a device sends has no zone
+NOW = Timestamp(0, 0)  # where mongod puts its own time at an insert
+BATCH = 10_000
+
+
+def track(
+    user_id: str, count: int, rhythm_s: float, received_at: Timestamp = NOW
+) -> Iterator[Document]:
+    """Yield a user's fixes in order of time, one every so many seconds."""
+    lat, long = 40.7, -74.0
+    for tick in range(count):
+        wall = START + timedelta(seconds=tick * rhythm_s, milliseconds=919)
+        fix = Fix(
+            user_id=user_id,
+            local_time=wall.isoformat(" ", "milliseconds"),
+            wall=wall,
+            lat=lat,
+            long=long + tick / 1_000_000,
+            accuracy=5.0 + tick % 20,
+            speed=tick % 30 / 10,
+        )
+        (instant,) = utc.readings(wall, fix.lat, fix.long)
+        yield {**_document(fix, instant), "received_at": received_at}
+
+
+def arriving(users: int, fixes: int, rhythm_s: float) -> Iterator[Document]:
+    """Yield as many fixes of many users as they come in: one of each, then the next of each."""
+    tracks = [track(f"user{number:06}", fixes // users, rhythm_s) for number in range(users)]
+    for together in zip(*tracks, strict=True):
+        yield from together
+
+
+def receive(database: Database[Document], documents: Iterator[Document]) -> None:
+    """Insert raw fixes, in large batches."""
+    while batch := list(islice(documents, BATCH)):
+        database[FIXES].insert_many(batch, ordered=False)
