@@ -253,3 +253,24 @@ def test_the_rollup_reads_by_index(db: Database[Document]) -> None:
     assert "'stage': 'IXSCAN'" in str(plan)
     missing = db.minutes.find({"missing": {"$exists": True}}).explain()
     assert missing["queryPlanner"]["winningPlan"]["inputStage"]["stage"] == "IXSCAN"
+
+
+def test_new_fixes_are_folded_by_windows_each_once(
+    db: Database[Document], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rollup, "_WINDOW", 7)
+    fixes = [
+        raw(
+            ms=number * 7_000,
+            user_id=f"u{number % 3}",
+            # Twenty at one time, which no window can part.
+            received_at=Timestamp(5, max(20, number)),
+        )
+        for number in range(70)
+    ]
+    db.fixes.insert_many(fixes)
+    windows = list(rollup._windows(db, Timestamp(0, 0)))
+    found = [db.fixes.count_documents(window) for window in windows]
+    assert (sum(found), len(found)) == (70, 8)
+    roll_up(db)
+    assert minutes(db) == expected(fixes)
