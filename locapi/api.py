@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 import pymongo
-from flask import Blueprint, Flask, Response, current_app, jsonify, request
+from flask import Flask, Response, current_app, jsonify, request
 from pymongo.database import Database
 from werkzeug.exceptions import HTTPException
 
@@ -18,20 +18,19 @@ RETRY_AFTER_S = 2
 HEALTH_DEADLINE_S = 2
 
 _log = logging.getLogger(__name__)
-blueprint = Blueprint("api", __name__)
 
 
 def install(app: Flask, database: Database[Document]) -> None:
     """Add the endpoints, on this database, and JSON answers for every error."""
     app.extensions["locapi"] = {"database": database, "fixes": FixStore(database)}
-    app.register_blueprint(blueprint)
+    app.add_url_rule("/location", view_func=put_location, methods=["PUT"])
+    app.add_url_rule("/health", view_func=get_health, methods=["GET"])
     app.register_error_handler(InvalidFix, _invalid_fix)
     app.register_error_handler(LocapiError, _failed)
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(Exception, _bug)
 
 
-@blueprint.put("/location")
 def put_location() -> Response:
     """Take one fix."""
     receipt = _part("fixes").put(schema.parse(_body()))
@@ -42,7 +41,6 @@ def put_location() -> Response:
     )
 
 
-@blueprint.get("/health")
 def get_health() -> dict[str, str]:
     """Say whether the database answers."""
     _ping(_part("database"))
@@ -82,7 +80,7 @@ def _invalid_fix(error: InvalidFix) -> Response:
 
 def _failed(error: LocapiError) -> Response:
     _log.error("%s %s: %s", request.method, request.path, error)
-    status = 503 if request.endpoint == "api.get_health" else 500
+    status = 503 if request.endpoint == "get_health" else 500
     if isinstance(error, Overloaded):
         response = _error(status, "overloaded", "too many fixes at once; try again")
     elif isinstance(error, DatabaseUnavailable):

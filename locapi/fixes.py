@@ -3,9 +3,8 @@
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import MAXYEAR, UTC, datetime
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import pymongo
 from bson import Timestamp
@@ -26,8 +25,7 @@ DEADLINE_S = 8
 _BY_SERVER = Timestamp(0, 0)  # on insert, mongod puts its own time where it finds this
 
 
-@dataclass(frozen=True, slots=True)
-class Receipt:
+class Receipt(NamedTuple):
     """What became of a fix, and what the copy that is kept was taken to mean."""
 
     status: Literal["stored", "duplicate"]

@@ -4,9 +4,8 @@ import json
 import re
 import sys
 import threading
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from cerberus import Validator
 
@@ -21,8 +20,7 @@ _TIMESTAMP = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Fix:
+class Fix(NamedTuple):
     """One valid fix as sent: degrees, metres, metres a second, and the device's wall time."""
 
     user_id: str

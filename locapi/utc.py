@@ -1,16 +1,15 @@
 """Turn a device's wall time and position into UTC; which of two readings holds is the caller's."""
 
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from importlib import resources
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from timezonefinder import TimezoneFinder
 
 
-@dataclass(frozen=True, slots=True)
-class Instant:
+class Instant(NamedTuple):
     """A moment as concluded from a wall time: UTC, the IANA zone, and its offset in seconds."""
 
     fix_time: datetime
@@ -56,7 +55,8 @@ def zone_readings(wall: datetime, tz: str) -> list[Instant]:
     Two readings in the hour that an autumn change repeats, else one. In the gap
     of a spring change the offset before the change holds (PEP 495, `fold=0`).
     """
-    first, second = (_instant(wall.replace(fold=fold), tz) for fold in (0, 1))
+    first = _instant(wall, tz)
+    second = _instant(wall.replace(fold=1), tz)
     if second.fix_time <= first.fix_time:
         return [first]
     # zoneinfo repeats an hour that was not where a zone's yearly rule begins (Nuuk in 2023).

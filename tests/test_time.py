@@ -153,7 +153,7 @@ def by_the_rule(sent: Track) -> list[Receipt]:
         instant = readings[-1] if has_later else readings[0]
         answer = Receipt("stored", instant.fix_time, instant.tz)
         if fix.wall in kept:
-            answer = replace(kept[fix.wall], status="duplicate")
+            answer = kept[fix.wall]._replace(status="duplicate")
         kept.setdefault(fix.wall, answer)
         answers.append(answer)
     return answers
