@@ -11,12 +11,12 @@ from typing import Any
 
 import click
 
-from benchmarks import ingest, memory, rollup, seen, servers
+from benchmarks import export, ingest, memory, prune, rollup, seen, servers
 from benchmarks.harness import Row, table
 from locapi import embedded
 
 RESULTS = Path(__file__).with_name("results.json")
-USUAL = ("ingest", "rollup", "memory", "seen")
+USUAL = ("ingest", "rollup", "export", "prune", "memory", "seen")
 
 
 @click.command()
@@ -33,6 +33,8 @@ def main(names: tuple[str, ...], fixes: int) -> None:
     measurements: dict[str, Callable[[], list[Row]]] = {
         "ingest": ingest.measure,
         "rollup": partial(rollup.measure, fixes),
+        "export": export.measure,
+        "prune": prune.measure,
         "memory": memory.measure,
         "seen": seen.measure,
         "servers": servers.measure,

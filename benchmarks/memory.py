@@ -3,6 +3,7 @@
 from pathlib import Path
 from statistics import mean
 
+from benchmarks import peak
 from benchmarks.harness import Row, interleave
 from benchmarks.load import STORED, drive
 from benchmarks.serving import LOCCTL_SERVE, scratch, serving
@@ -11,7 +12,7 @@ AIM_MB = 150
 
 
 def measure() -> list[Row]:
-    """Return the resident set of a worker and of all the server's processes."""
+    """Return the resident set of a worker, of all the server's processes, and of commands."""
     with scratch() as home, serving(LOCCTL_SERVE, home) as api:
 
         def loaded() -> list[float]:
@@ -22,6 +23,7 @@ def measure() -> list[Row]:
     return [
         Row(f"API worker's RSS (aim: {AIM_MB} or less)", "MB", [mean(s[1:]) for s in samples]),
         Row("RSS of the server's parent and workers", "MB", [sum(s) for s in samples]),
+        *peak.measure(),
     ]
 
 
