@@ -10,18 +10,20 @@ from typing import Any
 
 import click
 
-from benchmarks import growth, ingest, lone, memory, rollup, seen, servers
+from benchmarks import export, growth, ingest, lone, memory, prune, rollup, seen, servers
 from benchmarks.harness import Row, table
 from locapi import embedded
 
 RESULTS = Path(__file__).with_name("results.json")
-USUAL = ("ingest", "lone", "rollup", "memory", "seen")
+USUAL = ("ingest", "lone", "rollup", "export", "prune", "memory", "seen")
 
 
 MEASUREMENTS: dict[str, Callable[[], list[Row]]] = {
     "ingest": ingest.measure,
     "lone": lone.measure,
     "rollup": rollup.measure,
+    "export": export.measure,
+    "prune": prune.measure,
     "memory": memory.measure,
     "seen": seen.measure,
     "servers": servers.measure,

@@ -1,5 +1,6 @@
 """Raw fixes as the API stores them, made in bulk."""
 
+import random
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from itertools import islice
@@ -21,17 +22,17 @@ def track(
     user_id: str, count: int, rhythm_s: float, received_at: Timestamp = NOW
 ) -> Iterator[Document]:
     """Yield a user's fixes in order of time, one every so many seconds."""
-    lat, long = 40.7, -74.0
+    chance = random.Random(user_id)  # noqa: S311  repeatable, not secret
     for tick in range(count):
         wall = START + timedelta(seconds=tick * rhythm_s, milliseconds=919)
         fix = Fix(
             user_id=user_id,
             local_time=wall.isoformat(" ", "milliseconds"),
             wall=wall,
-            lat=lat,
-            long=long + tick / 1_000_000,
+            lat=round(40.7 + chance.random() / 100, 6),
+            long=round(-74 + chance.random() / 100, 6),
             accuracy=5.0 + tick % 20,
-            speed=tick % 30 / 10,
+            speed=round(2 * chance.random(), 2),
         )
         (instant,) = utc.readings(wall, fix.lat, fix.long)
         yield {**_document(fix, instant), "received_at": received_at}
@@ -42,6 +43,11 @@ def arriving(users: int, fixes: int, rhythm_s: float) -> Iterator[Document]:
     tracks = [track(f"user{number:06}", fixes // users, rhythm_s) for number in range(users)]
     for together in zip(*tracks, strict=True):
         yield from together
+
+
+def copy(database: Database[Document], source: str, target: str) -> None:
+    """Replace a collection's documents, not its indexes, by those of another."""
+    database[source].aggregate([{"$out": target}])
 
 
 def receive(database: Database[Document], documents: Iterator[Document]) -> None:

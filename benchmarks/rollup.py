@@ -79,13 +79,13 @@ def _joining(
     roll_up(database)
     _average(Timestamp(0, 0), database)
     for name in _STATE:
-        _copy(database, name, f"first_{name}")
+        raw.copy(database, name, f"first_{name}")
     raw.receive(database, iter(second))
     later = Timestamp(hour_ago + timedelta(minutes=30), 0)
 
     def measured(fold: Fold, minutes: str, counted: int) -> float:
         for name in _STATE:
-            _copy(database, f"first_{name}", name)
+            raw.copy(database, f"first_{name}", name)
         mongo.prepare(database)
         return _rate(database, fold, minutes, fixes, counted)
 
@@ -113,10 +113,6 @@ def _rate(
     if found["n"] != counted:
         raise RuntimeError(f"{minutes} count {found['n']:,} fixes, not {counted:,}")
     return fixes / seconds
-
-
-def _copy(database: Database[Document], source: str, target: str) -> None:
-    database[source].aggregate([{"$out": target}])
 
 
 def _beside(label: str, rates: dict[str, list[float]], target: Target | None) -> list[Row]:

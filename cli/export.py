@@ -12,7 +12,7 @@ from typing import Any, TextIO
 import click
 
 from locapi import mongo
-from locapi.export import WRITERS, read_minutes
+from locapi.export import WRITERS, read_pages
 from locapi.settings import Settings
 
 
@@ -54,7 +54,7 @@ def export(
         locctl export --user a1 --since 2017-01-01 --format ndjson -o minutes.ndjson
     """
     with mongo.open_database(Settings.from_environ()) as database, _opened(output) as out:
-        WRITERS[form](read_minutes(database, user_id, since, until), out)
+        WRITERS[form](read_pages(database, user_id, since, until), out)
 
 
 @contextmanager

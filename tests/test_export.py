@@ -1,6 +1,8 @@
 """Minutes, streamed out."""
 
+import csv
 import io
+import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -8,7 +10,7 @@ import pytest
 from pymongo.database import Database
 
 from locapi import export, keys
-from locapi.export import read_minutes
+from locapi.export import read_pages
 from locapi.mongo import Document
 
 BASE = datetime(2017, 1, 1, 18, 0, tzinfo=UTC)
@@ -33,7 +35,10 @@ def add(db: Database[Document], user_id: str, *minutes: int) -> None:
 
 
 def exported(db: Database[Document], **selection: Any) -> list[tuple[str, str]]:
-    return [(row["user_id"], row["minute"][11:16]) for row in read_minutes(db, **selection)]
+    named = [
+        keys.parse_minute_id(row["_id"]) for page in read_pages(db, **selection) for row in page
+    ]
+    return [(user_id, f"{minute:%H:%M}") for user_id, minute in named]
 
 
 def test_minutes_come_by_user_and_then_minute(db: Database[Document]) -> None:
@@ -98,12 +103,64 @@ def test_pages_join_without_a_gap(db: Database[Document], monkeypatch: pytest.Mo
     assert [minute for _, minute in exported(db, user_id="a", **since)] == ["18:02", "18:03"]
 
 
+@pytest.mark.parametrize("name", export.WRITERS)
+def test_what_is_exported_reads_back_the_same(db: Database[Document], name: str) -> None:
+    users = [
+        "a",
+        "a b",
+        ",",
+        '"',
+        '","',
+        "},{",
+        "],[",
+        "\\t",
+        "ü\u2028\u2029",
+        "\U0001f600",
+        "'",
+        "=1",
+    ]
+    numbers = [
+        0.1 + 0.2,
+        -0.0,
+        5e-324,
+        1.7976931348623157e308,
+        1e-5,
+        1e16,
+        -179.99999999999997,
+        1 / 3,
+    ]
+    expected = []
+    for place, user_id in enumerate(sorted(users, key=str.encode)):
+        add(db, user_id, 5)
+        values = dict.fromkeys(("lat", "long", "accuracy", "speed"), numbers[place % len(numbers)])
+        db.minutes.update_one({"user_id": user_id}, {"$set": {**values, "count": 1 + place}})
+        expected.append([user_id, "2017-01-01T18:05:00Z", *values.values(), 1 + place])
+    out = io.StringIO()
+    export.WRITERS[name](read_pages(db), out)
+    if name == "csv":
+        header, *lines = csv.reader(io.StringIO(out.getvalue(), newline=""))
+        found = [[*line[:2], *map(float, line[2:6]), int(line[6])] for line in lines]
+        assert header == list(export.COLUMNS)
+    else:
+        found = [list(json.loads(line).values()) for line in out.getvalue().split("\n")[:-1]]
+    assert [list(map(repr, row)) for row in found] == [list(map(repr, row)) for row in expected]
+
+
+@pytest.mark.parametrize(
+    ("name", "text"), [("csv", ",".join(export.COLUMNS) + "\n"), ("ndjson", "")]
+)
+def test_nothing_to_export_is_no_line(db: Database[Document], name: str, text: str) -> None:
+    out = io.StringIO()
+    export.WRITERS[name](read_pages(db), out)
+    assert out.getvalue() == text
+
+
 def test_csv_and_ndjson_hold_the_columns_and_nothing_else(db: Database[Document]) -> None:
     add(db, 'a,"ü', 5)
     texts = {}
     for name, write in export.WRITERS.items():
         out = io.StringIO()
-        write(read_minutes(db), out)
+        write(read_pages(db), out)
         texts[name] = out.getvalue()
     assert texts == {
         "csv": "user_id,minute,lat,long,accuracy,speed,count\n"

@@ -13,10 +13,10 @@ import pytest
 from flask import Flask
 from pymongo.database import Database
 
-from locapi import schema, utc
+from locapi import keys, schema, utc
 from locapi.app import create_app
 from locapi.errors import InvalidFix
-from locapi.export import read_minutes
+from locapi.export import read_pages
 from locapi.fixes import EARLIEST
 from locapi.mongo import Document
 from locapi.rollup import roll_up
@@ -135,10 +135,11 @@ def understood(response: Any) -> Answer | None:
 
 def exported(db: Database[Document]) -> Minutes:
     return {
-        (row["user_id"], datetime.fromisoformat(row["minute"])): {
+        keys.parse_minute_id(row["_id"]): {
             name: row[name] for name in ("lat", "long", "accuracy", "speed", "count")
         }
-        for row in read_minutes(db)
+        for page in read_pages(db)
+        for row in page
     }
 
 

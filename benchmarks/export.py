@@ -1,0 +1,68 @@
+"""Minutes exported a second, beside a loop over a cursor."""
+
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TextIO
+
+from pymongo.database import Database
+
+from benchmarks import raw
+from benchmarks.harness import Row, Target, interleave
+from benchmarks.peers import dump
+from benchmarks.serving import scratch
+from locapi import mongo
+from locapi.export import WRITERS, read_pages
+from locapi.mongo import Document
+from locapi.rollup import roll_up
+from locapi.settings import Settings
+
+USERS = 100
+MINUTES = 150_000
+MODULES = {"csv": "csv", "ndjson": "json"}
+
+Write = Callable[[TextIO], None]
+
+
+def measure() -> list[Row]:
+    """Return minutes a second of each format."""
+    with scratch() as home, mongo.open_database(Settings(mongodb_uri=home.uri)) as database:
+        mongo.prepare(database)
+        # Two fixes a minute.
+        raw.receive(database, raw.arriving(USERS, 2 * MINUTES, 30))
+        roll_up(database)
+        rates = interleave(
+            {
+                name: partial(_rate, write, home.directory / "minutes")
+                for form in WRITERS
+                for name, write in _both(database, form).items()
+            }
+        )
+    rows = []
+    for form in WRITERS:
+        peer = Row(
+            f"cursor and the {MODULES[form]} module", "minutes a second", rates[f"{form}, cursor"]
+        )
+        what = f"export to {form}"
+        rows += [Row(what, "minutes a second", rates[form], peer, Target(at_least=3)), peer]
+    return rows
+
+
+def _both(database: Database[Document], form: str) -> dict[str, Write]:
+    return {
+        form: lambda out: WRITERS[form](read_pages(database), out),
+        f"{form}, cursor": partial(dump.WRITERS[form], database),
+    }
+
+
+def _rate(write: Write, path: Path) -> float:
+    start = time.perf_counter()
+    with path.open("w", encoding="utf-8", newline="\n") as out:
+        write(out)
+    seconds = time.perf_counter() - start
+    with path.open("rb") as written:
+        lines = sum(1 for line in written if not line.startswith(b"user_id,"))
+    if lines != MINUTES:
+        raise RuntimeError(f"{lines:,} minutes were written, not {MINUTES:,}")
+    return MINUTES / seconds
