@@ -1,18 +1,11 @@
 """Durable PUTs a second by the real server, beside other servers that take the same load."""
 
+from contextlib import ExitStack
 from functools import partial
 
 from benchmarks.harness import Row, Target, interleave
 from benchmarks.load import ECHOED, STORED, Load, drive
-from benchmarks.serving import (
-    ASYNCHRONOUS,
-    BARE,
-    LOCCTL_SERVE,
-    NAIVE,
-    Scratch,
-    scratch,
-    serving,
-)
+from benchmarks.serving import ASYNCHRONOUS, BARE, LOCCTL_SERVE, NAIVE, scratch, serving
 
 FEW, MANY = 32, 256
 PEERS = {
@@ -24,46 +17,37 @@ PEERS = {
 
 def measure() -> list[Row]:
     """Return answers a second and latencies, on 2 workers: few connections, then many."""
-    with scratch() as home:
-        return [*_beside_peers(home), *_many_connections(home)]
-
-
-def _beside_peers(home: Scratch) -> list[Row]:
-    rows = []
-    for name, (command, expect, target) in PEERS.items():
-        with serving(LOCCTL_SERVE, home) as api, serving(command, home) as peer:
-            loads = interleave(
-                {
-                    "locapi": partial(drive, api.port, STORED, FEW),
-                    name: partial(drive, peer.port, expect, FEW),
-                }
-            )
-        peer_rows = load_rows(f"{name}, {FEW} connections", loads[name])
-        rows += load_rows(f"PUT, {FEW} connections", loads["locapi"], peer_rows[0], target)
-        rows += peer_rows
-    return rows
-
-
-def _many_connections(home: Scratch) -> list[Row]:
-    with serving(LOCCTL_SERVE, home) as api:
+    with scratch() as home, ExitStack() as running:
+        api = running.enter_context(serving(LOCCTL_SERVE, home)).port
+        peers = {
+            name: running.enter_context(serving(command, home)).port
+            for name, (command, *_) in PEERS.items()
+        }
         loads = interleave(
-            {f"{count}": partial(drive, api.port, STORED, count) for count in (FEW, MANY)}
+            {
+                "few": partial(drive, api, STORED, FEW),
+                **{name: partial(drive, peers[name], PEERS[name][1], FEW) for name in PEERS},
+                "many": partial(drive, api, STORED, MANY),
+            }
         )
-    few, many = loads[f"{FEW}"], loads[f"{MANY}"]
-    first = Row(f"PUT, {FEW} connections", "a second", [load.rate for load in few])
-    p50 = Row(f"PUT, {MANY} connections, p50", "ms", [load.p50_ms for load in many])
-    return [
-        first,
-        Row(
-            f"PUT, {MANY} connections",
-            "a second",
-            [load.rate for load in many],
-            first,
-            Target(at_least=1),
-        ),
-        p50,
-        Row(p50.what.replace("50", "99"), "ms", [x.p99_ms for x in many], p50, Target(at_most=4)),
-    ]
+    return [*_beside_peers(loads), *_with_many(loads)]
+
+
+def _beside_peers(loads: dict[str, list[Load]]) -> list[Row]:
+    what = f"PUT, {FEW} connections"
+    rates = [load.rate for load in loads["few"]]
+    rows = []
+    for name, (_, _, target) in PEERS.items():
+        peer, *latencies = load_rows(f"{name}, {FEW} connections", loads[name])
+        rows += [Row(what, "a second", rates, peer, target), peer, *latencies]
+    return rows + load_rows(what, loads["few"])[1:]
+
+
+def _with_many(loads: dict[str, list[Load]]) -> list[Row]:
+    few = load_rows(f"PUT, {FEW} connections", loads["few"])[0]
+    what = f"PUT, {MANY} connections"
+    rate, p50, p99 = load_rows(what, loads["many"], few, Target(at_least=1))
+    return [rate, p50, Row(p99.what, p99.unit, p99.samples, p50, Target(at_most=4))]
 
 
 def load_rows(
