@@ -93,12 +93,14 @@ def _csv_key(minute_id: str) -> str:
 def write_ndjson(pages: Iterable[Page], out: TextIO) -> None:
     """Write one JSON object a line."""
     for page in pages:
-        out.write(b"".join([_json_line(minute) for minute in page]).decode())
+        array = orjson.dumps([_row(minute) for minute in page])[1:-1].decode()
+        # A quote within a value is escaped, so only between two objects can this be.
+        out.write(array.replace('},{"user_id":', '}\n{"user_id":') + "\n")
 
 
-def _json_line(minute: Document) -> bytes:
+def _row(minute: Document) -> Document:
     user_id, time = minute["_id"].split("\t")
-    row = {
+    return {
         "user_id": user_id,
         "minute": f"{time}:00Z",
         "lat": minute["lat"],
@@ -107,7 +109,6 @@ def _json_line(minute: Document) -> bytes:
         "speed": minute["speed"],
         "count": minute["count"],
     }
-    return orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE)
 
 
 WRITERS: dict[str, Callable[[Iterable[Page], TextIO], None]] = {

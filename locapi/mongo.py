@@ -12,6 +12,7 @@ from pymongo.errors import (
     ConfigurationError,
     InvalidName,
     InvalidURI,
+    OperationFailure,
     PyMongoError,
     WTimeoutError,
 )
@@ -28,6 +29,7 @@ MINUTES = "minutes"
 WATERMARKS = "watermarks"
 ERASURES = "erasures"
 
+_NAMESPACE_EXISTS = 48
 _INDEXES = {
     FIXES: [
         # The roll-up reads what was received since its watermark.
@@ -81,10 +83,21 @@ def _client(uri: str) -> MongoClient[Document]:
 
 
 def prepare(database: Database[Document]) -> None:
-    """Make the indexes that are not there yet; may be repeated."""
+    """Make the collections and indexes that are not there yet; may be repeated."""
     with translated_errors():
+        _make_minutes(database)
         for collection, indexes in _INDEXES.items():
             database[collection].create_indexes(indexes)
+
+
+def _make_minutes(database: Database[Document]) -> None:
+    """Make the collection that is stored in the order of its key, so that exports read on."""
+    try:
+        by_key = {"key": {"_id": 1}, "unique": True}
+        database.create_collection(MINUTES, check_exists=False, clusteredIndex=by_key)
+    except OperationFailure as error:
+        if error.code != _NAMESPACE_EXISTS:  # made otherwise, before: slower, and as right
+            raise
 
 
 def settled_time(database: Database[Document]) -> datetime:

@@ -24,7 +24,9 @@ STORED = {"status": "stored", "fix_time": "2017-01-01T18:05:12Z", "tz": "America
 
 
 @pytest.fixture
-def app() -> Flask:
+def app(monkeypatch: pytest.MonkeyPatch) -> Flask:
+    # mongomock makes collections, but knows no options for them.
+    monkeypatch.setattr(mongomock.Database, "create_collection", lambda *_, **__: None)
     return create_app(database=mongomock.MongoClient(tz_aware=True)["locapi"])
 
 
