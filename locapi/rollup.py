@@ -140,8 +140,8 @@ def _group() -> Document:
         **{f"{name}_sum": {"$sum": f"${name}"} for name in _AVERAGED},
         "long_min": {"$min": "$long"},
         "long_max": {"$max": "$long"},
-        # How many lie west of Greenwich: 1 for a longitude below 0, else 0; faster than $cond.
-        "west": {"$sum": {"$ceil": {"$divide": ["$long", -360]}}},
+        # How many lie west of Greenwich. $cond would cost an eighth of the whole grouping.
+        "west": {"$sum": {"$toInt": {"$lt": ["$long", 0]}}},
         "seen": {"$push": "$mark"},
     }
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from bson import Timestamp
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from pymongo.database import Database
 
@@ -196,11 +196,18 @@ values = st.fixed_dictionaries(
         "speed": st.floats(0, 100),
     }
 )
+
+
+def at(long: float) -> dict[str, float]:
+    return {"lat": 0.0, "long": long, "accuracy": 0.0, "speed": 0.0}
+
+
 batches = st.lists(st.lists(st.tuples(st.integers(0, 120), st.sampled_from("ab"), values)))
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
 @given(batches)
+@example([[(second, "a", at(long)) for second, long in enumerate([180.0, -5e-324, -1.0])]])
 def test_minutes_equal_a_reference_however_the_fixes_are_split(
     db: Database[Document], batches: list[list[tuple[int, str, dict[str, float]]]]
 ) -> None:
