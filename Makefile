@@ -3,11 +3,13 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 CURRENT = $(VENV)/.installed
+AUDIT = .cache/audit
+OSV = https://api.osv.dev/v1/query
 COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-annotate --no-header pyproject.toml
 
 .DEFAULT_GOAL = help
-.PHONY: help install run test prove lint format lock bench bench-growth docker-test clean
+.PHONY: help install run test prove lint format lock audit bench bench-growth docker-test clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -45,6 +47,14 @@ lock: install  ## write the locks anew from pyproject.toml
 	@$(BIN)/pip install --quiet uv
 	@$(COMPILE) --output-file requirements.txt
 	@$(COMPILE) --all-extras --output-file requirements-dev.txt
+
+audit:  ## look up every locked dependency in the advisories at OSV (needs the network)
+	@test -x $(AUDIT)/bin/pip-audit || { $(PYTHON) -m venv $(AUDIT) && $(AUDIT)/bin/pip install --quiet pip-audit; }
+	@$(AUDIT)/bin/pip-audit --strict --disable-pip --require-hashes --vulnerability-service osv \
+		--osv-url $(OSV) --requirement requirements-dev.txt 2>$(AUDIT)/talk; code=$$?; \
+		if grep -q ConnectionError $(AUDIT)/talk; \
+		then echo "nothing was audited: $(OSV) cannot be reached; a mirror is named by make audit OSV=URL" >&2; \
+		else grep -v ^WARNING $(AUDIT)/talk >&2; fi; exit $$code
 
 bench: install  ## measure; prints a table
 	@$(BIN)/python -m benchmarks
