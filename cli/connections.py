@@ -2,8 +2,10 @@
 
 import asyncio
 import json
-from typing import Any, ClassVar
+import sys
+from typing import Any, ClassVar, cast
 
+from httptools import HttpRequestParser
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from locapi.api import RETRY_AFTER_S
@@ -100,6 +102,7 @@ class Connection(HttpToolsProtocol):
         super().__init__(*args, **kwargs)
         self._running: RequestResponseCycle | None = None
         self._beside_body = 0  # bytes received of a request that is not whole yet
+        self._slice = b""  # what is being parsed
         self._fault = MALFORMED
         self._refusal: bytes | None = None  # to be sent once earlier requests are answered
         self._last = False  # the next answer is the last
@@ -131,6 +134,7 @@ class Connection(HttpToolsProtocol):
 
     def _feed(self, data: bytes) -> None:
         self._beside_body += len(data)
+        self._slice = data
         super().data_received(data)
         cycle = self.cycle
         if cycle is None or cycle.scope is not self.scope or cycle.more_body:
@@ -157,8 +161,9 @@ class Connection(HttpToolsProtocol):
             self._fault = OVERLOADED
             raise ValueError
         super().on_headers_complete()
-        if self._last or not self.cycle.keep_alive:
-            self._end_after(self.cycle)
+        cycle = self.cycle
+        if cycle is not None and (self._last or not cycle.keep_alive):
+            self._end_after(cycle)
 
     def _head_bytes(self) -> int:
         return len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
@@ -191,9 +196,23 @@ class Connection(HttpToolsProtocol):
         """Refuse what could not be parsed."""
         self._refuse(self._fault)
 
-    def _unsupported_upgrade_warning(self) -> None:
-        # What follows is in another protocol, which is not spoken here.
-        self._end_after(self.cycle)
+    def _should_upgrade(self) -> bool:
+        return self.parser.get_method() != b"CONNECT"
+
+    def handle_websocket_upgrade(self) -> None:
+        """Take a request that offers another protocol as if it did not.
+
+        Some clients offer HTTP/2 so with each first request. The parser stops behind
+        such a head and leaves the body out, so another one reads it without the offer.
+        """
+        (offset,) = cast(Exception, sys.exception()).args
+        method, version = self.scope["method"], self.scope["http_version"]
+        head = [b"%b %b HTTP/%b" % (method.encode(), self.url, version.encode())]
+        head += [b"%b: %b" % header for header in self.headers if header[0] != b"upgrade"]
+        self.parser = HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        self._beside_body = 0
+        self.data_received(b"\r\n".join([*head, b"", b""]) + self._slice[offset:])
 
     # What the worker calls.
 
