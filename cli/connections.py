@@ -16,7 +16,6 @@ MAX_HEAD_BYTES = 16 * 1024
 MAX_HEADERS = 100
 MAX_CONNECTIONS = 4_096
 MAX_PIPELINED = 32
-MAX_LINGERING = 256
 _SLICE_BYTES = 8 * 1024
 
 
@@ -75,7 +74,7 @@ def part(transport: asyncio.Transport, answer: bytes = b"") -> None:
     if transport.is_closing():
         return
     transport.write(answer)
-    if len(Lingering.alive) < MAX_LINGERING:
+    if len(Lingering.alive) < Connection.max_connections // 16:
         Lingering(transport)
     else:
         transport.close()
@@ -114,6 +113,7 @@ class Connection(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take a connection, unless there are too many."""
         if len(self.connections) >= self.max_connections:
+            self.transport = transport
             part(transport, OVERLOADED)
         else:
             super().connection_made(transport)

@@ -14,15 +14,16 @@ from typing import Any
 import uvicorn
 
 from cli import connections, sockets
-from cli.connections import Connection
+from cli.connections import Connection, Lingering
 
 KEEP_ALIVE_S = 75  # longer than load balancers keep an idle connection
 # From SIGTERM on; Docker kills after 10 s, and the parent needs a moment too.
 ACCEPT_S = 0.5  # for handshakes under way, and what the kernel has queued
 IDLE_S = 2  # in which a client that is not told yet may send once more
+ARRIVE_S = 5  # for the rest of a request that has begun to come
 DRAIN_S = 8.5
 _TICK_S = 0.05
-_SPARE_FILES = 256  # for the database, code, and connections that linger beside those
+_SPARE_FILES = 512  # for the database, and for connections that linger
 
 
 class _Server(uvicorn.Server):
@@ -32,7 +33,8 @@ class _Server(uvicorn.Server):
         super().__init__(config)
         self._ready = ready
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._accept_s, self._idle_s = ACCEPT_S, float(IDLE_S)
+        self._accept_s = ACCEPT_S
+        self._hurry = False
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Serve, and tell so."""
@@ -52,7 +54,7 @@ class _Server(uvicorn.Server):
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002  uvicorn's
         """End; at an interrupt without waiting for more requests."""
         if sig == signal.SIGINT:
-            self._accept_s = self._idle_s = 0
+            self._accept_s, self._hurry = 0, True
         self.should_exit = True
 
     def orphan(self) -> None:
@@ -70,9 +72,14 @@ class _Server(uvicorn.Server):
         self._close_listeners()
         for listener in sockets or []:
             listener.close()
-        await self._drain(start + self._idle_s, lambda: bool(self._connections()))
+        if not self._hurry:
+            await self._drain(start + IDLE_S, lambda: bool(self._connections()))
         for each in self._connections():
             if each.is_idle():
+                each.leave()
+        await self._drain(start + ARRIVE_S, self._is_busy)
+        for each in self._connections():
+            if not each.is_due():
                 each.leave()
         await self._drain(start + DRAIN_S, self._is_busy)
         await self._cut_off()
@@ -84,13 +91,11 @@ class _Server(uvicorn.Server):
             await asyncio.sleep(_TICK_S)
 
     def _is_busy(self) -> bool:
-        return bool(self._connections() or connections.Lingering.alive or self.server_state.tasks)
+        lingering = Lingering.alive and not self._hurry
+        return bool(self._connections() or self.server_state.tasks or lingering)
 
     async def _cut_off(self) -> None:
-        """Let what still waits for the database be answered, and no one else hold up the end."""
-        for each in self._connections():
-            if not each.is_due():
-                each.leave()
+        """Let requests that still wait for the database be answered all the same."""
         tasks = list(self.server_state.tasks)
         for task in tasks:
             task.cancel()
@@ -114,9 +119,7 @@ def work(
     """Serve `application` until told to stop, or until the other end of `leash` is gone."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as when a terminal closes; the parent is told
-    Connection.max_connections = max(
-        1, min(connections.MAX_CONNECTIONS, sockets.open_files() - 2 * _SPARE_FILES)
-    )
+    Connection.max_connections = _max_connections(sockets.open_files())
     config: dict[str, Any] = {
         "factory": True,
         "loop": "uvloop",
@@ -133,6 +136,11 @@ def work(
     server = _Server(uvicorn.Config(application, **config), lambda: ready.send(None))
     threading.Thread(target=_end_with_parent, args=(leash, server), daemon=True).start()
     server.run([listener])
+
+
+def _max_connections(open_files: int) -> int:
+    # Never so many that to accept one fails, for then uvloop gives up the listening socket.
+    return min(connections.MAX_CONNECTIONS, max(open_files - _SPARE_FILES, open_files // 4))
 
 
 def _end_with_parent(leash: connection.Connection, server: _Server) -> None:
