@@ -14,7 +14,8 @@ from typing import Any
 import uvicorn
 
 from cli import connections, sockets
-from cli.connections import Connection, Lingering
+from cli.connections import Connection
+from cli.parting import Lingering
 
 KEEP_ALIVE_S = 75  # longer than load balancers keep an idle connection
 # From SIGTERM on; Docker kills after 10 s, and the parent needs a moment too.
@@ -120,6 +121,7 @@ def work(
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as when a terminal closes; the parent is told
     Connection.max_connections = _max_connections(sockets.open_files())
+    Lingering.most = Connection.max_connections // 16
     config: dict[str, Any] = {
         "factory": True,
         "loop": "uvloop",
