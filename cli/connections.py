@@ -61,13 +61,12 @@ class Connection(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Parse what has come, in slices: what is left of a head cannot then grow unseen."""
-        for start in range(0, len(data), _SLICE_BYTES):
-            if self.parser is None or self._refusal is not None:
-                return
-            self._feed(data[start : start + _SLICE_BYTES])
-
-    def _feed(self, data: bytes) -> None:
+        """Parse what has come, unless the client is to be refused."""
+        if len(data) > _SLICE_BYTES:
+            self._received_in_slices(data)
+            return
+        if self._refusal is not None:
+            return
         self._beside_body += len(data)
         self._slice = data
         super().data_received(data)
@@ -76,6 +75,13 @@ class Connection(HttpToolsProtocol):
             self._arriving()
         else:
             self._beside_body = 0
+
+    def _received_in_slices(self, data: bytes) -> None:
+        """Parse much by and by: what is left of a head cannot then grow unseen."""
+        for start in range(0, len(data), _SLICE_BYTES):
+            if self.parser is None:
+                return
+            self.data_received(data[start : start + _SLICE_BYTES])
 
     def _arriving(self) -> None:
         if self.parser is None or self._refusal is not None:

@@ -18,7 +18,7 @@ from multiprocessing.connection import Connection, Pipe, wait
 from cli.sockets import authority, listening, raise_open_files, refuse_new
 from cli.worker import work
 
-GRACE_S = 9.5  # Docker kills after 10
+GRACE_S = 9  # Docker kills after 10
 START_S = 60
 RESTART_S = 1
 _TICK_S = 0.1  # while workers are replaced
