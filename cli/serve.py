@@ -23,6 +23,10 @@ from locapi.settings import Settings
 def serve(host: str, port: int, workers: int) -> None:
     """Run the API until stopped.
 
+    SIGTERM lets it answer what it accepted, within 10 s. SIGHUP replaces the
+    workers one after the other, without a failed request: the new ones run the
+    code that is installed then, with the settings of now.
+
     \b
     Example:
         locctl serve --port 5000 --workers 2

@@ -140,6 +140,42 @@ def test_a_request_that_waits_holds_up_no_other(
     assert run(scene()) == [200] * 50 + [400, 200]
 
 
+def test_more_requests_than_a_worker_answers_in_time_are_put_off(
+    serve: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "MAX_IN_PROGRESS", 20)
+
+    async def scene() -> list[Any]:
+        asked = [ask(serve, fix(user_id=f"u{number}")) for number in range(30)]
+        return [*await asyncio.gather(*asked), await ask(serve, fix(user_id="after"))]
+
+    answers = run(scene())
+    assert [answer[0] for answer in answers] == [200] * 20 + [500] * 10 + [200]
+    _, headers, body = answers[25]
+    assert json.loads(body)["error"]["code"] == "overloaded"
+    assert headers[b"Retry-After"] == b"2"
+
+
+def test_a_request_that_waits_when_the_worker_has_to_end_is_answered(
+    serve: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    release = threading.Event()
+    monkeypatch.setattr(FixStore, "_old_copy", greenlets.aside(lambda *_: release.wait(DEADLINE_S)))
+
+    async def scene() -> Any:
+        waiting = asyncio.create_task(ask(serve, fix()))
+        while not serve._in_progress:
+            await asyncio.sleep(0)
+        waiting.cancel()
+        answer = await waiting
+        release.set()
+        return answer
+
+    status, headers, body = run(scene())
+    assert (status, json.loads(body)["error"]["code"]) == (500, "database_unavailable")
+    assert headers[b"Retry-After"] == b"2"
+
+
 def test_an_error_in_a_greenlet_reaches_who_waits() -> None:
     @greenlets.aside
     def fails() -> None:

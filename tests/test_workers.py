@@ -5,61 +5,22 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import a_fix, free_port
-from tests.test_end_to_end import DEADLINE_S, LOCCTL, ask, wait_for_health
+from tests.conftest import a_fix
+from tests.serving import Serving, is_running, serve, until
+from tests.test_end_to_end import DEADLINE_S, LOCCTL, ask
 from tests.test_server import fix
-
-
-class Serving:
-    def __init__(self, process: "subprocess.Popen[bytes]", port: int, log: Path) -> None:
-        self.process, self.port, self.log = process, port, log
-        self.url = f"http://127.0.0.1:{port}"
-
-    def workers(self) -> list[int]:
-        """Return the processes that serve: the parent's children but for multiprocessing's own."""
-        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
-        return [
-            int(child)
-            for child in children.split()
-            if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()
-        ]
 
 
 @pytest.fixture
 def serving(mongodb_uri: str, tmp_path: Path) -> Iterator[Serving]:
-    port, log = free_port(), tmp_path / "serve.log"
-    environ = {**os.environ, "MONGODB_URI": mongodb_uri, "LOCAPI_DATABASE": f"workers_{port}"}
-    command = [str(LOCCTL), "serve", "--port", str(port), "--workers", "2"]
-    with log.open("w") as out:
-        process = subprocess.Popen(command, env=environ, stdout=out, stderr=out)
-    serving = Serving(process, port, log)
-    try:
-        wait_for_health(serving.url, log)
-        until(lambda: len(serving.workers()) == 2)
+    with serve(mongodb_uri, tmp_path) as serving:
         yield serving
-    finally:
-        process.terminate()
-        process.wait(DEADLINE_S)
-
-
-def until(true: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + DEADLINE_S
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-
-
-def is_running(pid: int) -> bool:
-    try:
-        return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
-    except FileNotFoundError:
-        return False
 
 
 def test_a_worker_that_is_killed_is_replaced(serving: Serving) -> None:
