@@ -1,6 +1,7 @@
 """Worker processes, each with a listening socket of its own; one that dies is started anew."""
 
 import contextlib
+import itertools
 import multiprocessing
 import os
 import signal
@@ -14,6 +15,8 @@ from typing import Any
 
 import click
 import uvicorn
+
+from locapi import metrics
 
 KEEP_ALIVE_S = 75  # longer than load balancers keep an idle connection
 DRAIN_S = 8
@@ -30,7 +33,12 @@ def run(application: str, host: str, port: int, count: int) -> None:
 
     `application` is `module:function`, which makes the ASGI application in each worker.
     """
-    with _listening(host, port, count) as sockets, _signals() as stopped, _leash() as leash:
+    with (
+        _listening(host, port, count) as sockets,
+        _signals() as stopped,
+        _leash() as leash,
+        metrics.sharing(),
+    ):
         click.echo(f"serving http://{_authority(sockets[0])} with {count} workers", err=True)
         workers = [_start(application, listener, leash) for listener in sockets]
         try:
@@ -91,9 +99,17 @@ def _leash() -> Iterator[Connection]:
 
 
 def _start(application: str, listener: socket.socket, leash: Connection) -> SpawnProcess:
-    worker = _processes.Process(target=_work, args=(application, listener, leash))
+    worker = _processes.Process(
+        target=_work, args=(application, listener, leash), name=_free_name()
+    )
     worker.start()
     return worker
+
+
+def _free_name() -> str:
+    """Return the first name that no living worker bears."""
+    taken = {process.name for process in multiprocessing.active_children()}
+    return next(name for n in itertools.count(1) if (name := f"worker-{n}") not in taken)
 
 
 def _ended(workers: list[SpawnProcess], stopped: Connection) -> bool:
@@ -112,6 +128,7 @@ def _replace(
     for index, worker in enumerate(workers):
         if not worker.is_alive():
             click.echo(f"a worker ended with {worker.exitcode}; starting another", err=True)
+            metrics.leave(worker.name)
             workers[index] = _start(application, sockets[index], leash)
 
 
@@ -126,6 +143,7 @@ def _stop(workers: list[SpawnProcess]) -> None:
 
 def _work(application: str, listener: socket.socket, leash: Connection) -> None:
     threading.Thread(target=_end_with_parent, args=(leash,), daemon=True).start()
+    metrics.join(multiprocessing.current_process().name)
     config: dict[str, Any] = {
         "factory": True,
         "loop": "uvloop",

@@ -2,14 +2,17 @@
 
 import atexit
 from contextlib import ExitStack
-from typing import Any
+from time import perf_counter
+from typing import Any, cast
 
-from flask import Flask, Request
+from flask import Flask, Request, request
 from flask.sessions import NullSession, SessionInterface, SessionMixin
 from pymongo.database import Database
 from werkzeug.routing import MapAdapter
 
 from locapi import api, mongo, utc
+from locapi.api import Answer
+from locapi.metrics import Metrics
 from locapi.mongo import Document
 from locapi.settings import Settings
 
@@ -29,6 +32,20 @@ class _Application(Flask):
     """Flask without what this API never asks for and pays for at each request."""
 
     session_interface = _NoSessions()
+    response_class = Answer
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.metrics = Metrics()
+
+    def full_dispatch_request(self) -> Answer:
+        """Answer a request, and count the answer."""
+        start = perf_counter()
+        answer = cast(Answer, super().full_dispatch_request())
+        self.metrics.answered(answer.status_code, answer.verdict)
+        if request.endpoint == "put_location":
+            self.metrics.took(perf_counter() - start)
+        return answer
 
     def create_url_adapter(self, request: Request | None) -> MapAdapter | None:
         """Return what matches a path, whichever host it was sent to."""
@@ -52,7 +69,7 @@ def create_app(
     app.url_map.merge_slashes = False  # `//location` is another path: 404, not a redirect
     if database is None:
         database = _open_database(settings or Settings.from_environ())
-    api.install(app, database)
+    api.install(app, database, app.metrics)
     utc.load()
     return app
 
