@@ -179,7 +179,7 @@ def sharing() -> Iterator[None]:
         try:
             yield
         finally:
-            del os.environ[_DIRECTORY]
+            os.environ.pop(_DIRECTORY, None)
 
 
 def join(name: str) -> None:
