@@ -5,7 +5,7 @@ from contextlib import ExitStack
 from time import perf_counter
 from typing import Any, cast
 
-from flask import Flask, Request, request
+from flask import Flask, Request
 from flask.sessions import NullSession, SessionInterface, SessionMixin
 from pymongo.database import Database
 from werkzeug.routing import MapAdapter
@@ -42,9 +42,7 @@ class _Application(Flask):
         """Answer a request, and count the answer."""
         start = perf_counter()
         answer = cast(Answer, super().full_dispatch_request())
-        self.metrics.answered(answer.status_code, answer.verdict)
-        if request.endpoint == "put_location":
-            self.metrics.took(perf_counter() - start)
+        self.metrics.answered(answer.status_code, answer.verdict, perf_counter() - start)
         return answer
 
     def create_url_adapter(self, request: Request | None) -> MapAdapter | None:

@@ -16,14 +16,13 @@ from typing import NamedTuple
 
 from prometheus_client import (
     CollectorRegistry,
-    Counter,
     Gauge,
     Histogram,
     disable_created_metrics,
     multiprocess,
     values,
 )
-from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
@@ -32,9 +31,10 @@ from locapi.errors import Misconfigured
 _DIRECTORY = "PROMETHEUS_MULTIPROC_DIR"
 _OPENMETRICS = "application/openmetrics-text"
 _GAUGES = "gauge_livesum"
-_FILES = ("counter", "histogram", _GAUGES)
-_FILE_BYTES = 1 << 16  # as the library begins with; all there is takes some 10,000
+_FILES = ("histogram", _GAUGES)  # the kinds of metric there are
+_FILE_BYTES = 1 << 18  # more than all there is, so that they never grow
 
+_ANSWERS = "locapi_answer_seconds"
 _ANSWER_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 _BATCH_FIXES = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000)
 # There from the start, for a rate begins with the second value.
@@ -66,20 +66,14 @@ class Metrics:
 
     def __init__(self) -> None:
         own = CollectorRegistry()
-        self._answers = Counter(
-            "locapi_answers_total",
-            "Answers, by status code and verdict: the status of a fix, the code of an error, "
-            "or ok for the rest.",
+        self._answers = Histogram(
+            _ANSWERS,
+            "Time from a whole request to its answer.",
             ["code", "verdict"],
-            registry=own,
-        )
-        self._answered = {key: self._answers.labels(*key) for key in _EXPECTED}
-        self._seconds = Histogram(
-            "locapi_answer_seconds",
-            "Time that PUT /location took, whatever the answer.",
             buckets=_ANSWER_S,
             registry=own,
         )
+        self._answered = {key: self._answers.labels(*key) for key in _EXPECTED}
         self._batches = Histogram(
             "locapi_batch_fixes", "Fixes that shared a commit.", buckets=_BATCH_FIXES, registry=own
         )
@@ -96,16 +90,12 @@ class Metrics:
         if _DIRECTORY in os.environ:
             self._counted = multiprocess.MultiProcessCollector(None)  # type: ignore[no-untyped-call]
 
-    def answered(self, code: int, verdict: str) -> None:
-        """Count an answer; verdicts are words of ours, never what a client sent."""
-        answered = self._answered.get((code, verdict))
-        if answered is None:
-            answered = self._answered[code, verdict] = self._answers.labels(code, verdict)
-        answered.inc()
-
-    def took(self, seconds: float) -> None:
-        """Note how long a fix waited for its answer."""
-        self._seconds.observe(seconds)
+    def answered(self, code: int, verdict: str, seconds: float) -> None:
+        """Note an answer and how long it took; verdicts are our words, never a client's."""
+        answers = self._answered.get((code, verdict))
+        if answers is None:
+            answers = self._answered[code, verdict] = self._answers.labels(code, verdict)
+        answers.observe(seconds)
 
     def sent(self, fixes: int) -> None:
         """Note how many fixes share a commit."""
@@ -131,7 +121,10 @@ class _Page:
         self._stored = stored
 
     def collect(self) -> Iterable[Metric]:
-        yield from self._counted.collect()
+        for metric in self._counted.collect():
+            yield metric
+            if metric.name == _ANSWERS:
+                yield _total(metric)
         yield InfoMetricFamily(
             "locapi_build", "The version that runs.", value={"version": version("locapi")}
         )
@@ -142,6 +135,20 @@ class _Page:
         )
         if self._stored is not None:
             yield from _found(self._stored)
+
+
+def _total(answers: Metric) -> Metric:
+    # They are counted by the histogram already; one count less for each request.
+    total = CounterMetricFamily(
+        "locapi_answers",
+        "Answers, by status code and verdict: the status of a fix, the code of an error, "
+        "or ok for the rest.",
+        labels=["code", "verdict"],
+    )
+    for sample in answers.samples:
+        if sample.name == f"{_ANSWERS}_count":
+            total.add_metric([sample.labels["code"], sample.labels["verdict"]], sample.value)
+    return total
 
 
 def _found(stored: Stored) -> Iterator[Metric]:

@@ -74,7 +74,7 @@ def page_of(counts: Metrics, stored: Stored | None = None) -> Samples:
 
 
 def answers(found: Samples) -> dict[str, float]:
-    """Return the number of answers to `PUT /location` by code and verdict, where there are any."""
+    """Return the number of answers by code and verdict, but for `ok`, where there are any."""
     words = re.compile(r'locapi_answers_total{code="(\d+)",verdict="(\w+)"}')
     named = {f"{m[1]} {m[2]}": n for series, n in found.items() if (m := words.match(series))}
     return {name: count for name, count in named.items() if count and name != "200 ok"}
@@ -95,8 +95,9 @@ def test_answers_are_counted_by_code_and_verdict(api: FlaskClient) -> None:
         "404 not_found": 1,
     }
     assert found['locapi_answers_total{code="200",verdict="ok"}'] == 1
-    assert found["locapi_answer_seconds_count"] == 6  # of `PUT /location` only
-    assert 0 < found["locapi_answer_seconds_sum"] < DEADLINE_S
+    labels = '{code="400",verdict="invalid_fix"}'
+    assert found[f"locapi_answer_seconds_count{labels}"] == 3
+    assert 0 < found[f"locapi_answer_seconds_sum{labels}"] < DEADLINE_S
 
 
 def test_what_is_expected_is_there_before_it_happens(api: FlaskClient) -> None:
@@ -252,10 +253,9 @@ def worker(name: str) -> Metrics:
 
 def test_what_a_killed_worker_counted_stays_and_what_it_was_vanishes(together: Path) -> None:
     killed, other = worker("worker-1"), worker("worker-2")
-    killed.answered(200, "stored")
-    killed.took(0.003)
+    killed.answered(200, "stored", 0.003)
     killed.waiting(5)
-    other.answered(200, "stored")
+    other.answered(200, "stored", 0.1)
     other.waiting(2)
     found = page_of(other)
     assert answers(found) == {"200 stored": 2}
@@ -267,11 +267,11 @@ def test_what_a_killed_worker_counted_stays_and_what_it_was_vanishes(together: P
     assert (found["locapi_waiting_fixes"], found["locapi_workers"]) == (2, 1)
 
     heir = worker("worker-1")
-    heir.answered(200, "stored")
-    heir.took(0.003)
+    bucket = 'locapi_answer_seconds_bucket{code="200",le="0.005",verdict="stored"}'
+    heir.answered(200, "stored", 0.003)
     for found in (page_of(other), page_of(heir)):
         assert answers(found) == {"200 stored": 3}
-        assert found['locapi_answer_seconds_bucket{le="0.005"}'] == 2
+        assert found[bucket] == 2
         assert (found["locapi_waiting_fixes"], found["locapi_workers"]) == (2, 2)
 
 
@@ -284,12 +284,12 @@ def test_however_many_workers_end_there_are_no_more_files_than_workers_need(
     together: Path,
 ) -> None:
     for _ in range(5):
-        worker("worker-1").answered(404, "not_found")
+        worker("worker-1").answered(404, "not_found", 0.1)
         metrics.leave("worker-1")
     counts = worker("worker-1")
     assert answers(page_of(counts)) == {"404 not_found": 5}
-    assert len(list(together.iterdir())) == 3
-    assert all(file.stat().st_blocks * 512 >= 1 << 16 for file in together.iterdir())
+    assert len(list(together.iterdir())) == 2
+    assert all(file.stat().st_blocks * 512 >= 1 << 18 for file in together.iterdir())
 
 
 def test_a_worker_that_finds_the_disk_full_counts_for_itself(
@@ -300,7 +300,7 @@ def test_a_worker_that_finds_the_disk_full_counts_for_itself(
 
     monkeypatch.setattr(os, "posix_fallocate", full)
     counts = worker("worker-1")
-    counts.answered(200, "stored")
+    counts.answered(200, "stored", 0.1)
     assert answers(page_of(counts)) == {"200 stored": 1}
     assert "its own, not shared: No space left on device" in caplog.text
     assert list(together.glob("*.db")) == []
@@ -348,9 +348,11 @@ def put(serving: Serving, bodies: Iterable[bytes]) -> None:
         assert set(codes) <= {200, 400}
 
 
-def counted_by(file: Path) -> float:
+def stored_by(file: Path) -> float:
+    """Return how many fixes the worker of that file stored."""
     families = MultiProcessCollector.merge([str(file)])  # type: ignore[no-untyped-call]
-    return sum(float(sample.value) for family in families for sample in family.samples)
+    counts = {name_of(each.name, each.labels): each.value for f in families for each in f.samples}
+    return float(counts['locapi_answer_seconds_count{code="200",verdict="stored"}'])
 
 
 def test_whichever_worker_is_asked_the_sums_are_exact_also_when_one_was_killed(
@@ -362,13 +364,13 @@ def test_whichever_worker_is_asked_the_sums_are_exact_also_when_one_was_killed(
     sums = {"200 stored": 60.0, "200 duplicate": 20.0, "400 invalid_fix": 10.0}
     (shared,) = tmp_path.glob("locapi-metrics-*")
     assert shared.stat().st_mode & 0o777 == 0o700
-    counters = sorted(shared.glob("counter_*.db"))
-    assert [file.name for file in counters] == ["counter_worker-1.db", "counter_worker-2.db"]
-    assert all(counted_by(file) > 0 for file in counters)
+    assert stored_by(shared / "histogram_worker-1.db") > 0
+    assert stored_by(shared / "histogram_worker-2.db") > 0
     for _ in range(10):
         found = ask_metrics(serving)
         assert answers(found) == sums
-        assert found["locapi_answer_seconds_count"] == 90
+        stored = {"code": "200", "le": "+Inf", "verdict": "stored"}
+        assert found[name_of("locapi_answer_seconds_bucket", stored)] == 60
         assert found["locapi_batch_fixes_sum"] == 80
         assert found["locapi_waiting_fixes"] == 0
 
@@ -379,7 +381,7 @@ def test_whichever_worker_is_asked_the_sums_are_exact_also_when_one_was_killed(
     until(lambda: ask_metrics(serving)["locapi_workers"] == 2)
     for _ in range(10):
         assert answers(ask_metrics(serving)) == {**sums, "200 stored": 90.0}
-    assert len(list(shared.iterdir())) == 6
+    assert len(list(shared.iterdir())) == 4
 
     serving.process.send_signal(signal.SIGINT)
     assert serving.process.wait(DEADLINE_S) == 0, serving.log.read_text()
