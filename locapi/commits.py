@@ -101,8 +101,8 @@ class SharedInserts:
         with self._lock:
             self._next = None
             self._metrics.waiting(0)
-        self._metrics.sent(len(batch.documents))
         try:
+            self._metrics.sent(len(batch.documents))
             batch.send(self._collection)
         finally:
             with self._lock:

@@ -83,9 +83,10 @@ class Metrics:
             multiprocess_mode="livesum",
             registry=own,
         )
-        Gauge("locapi_workers", "Worker processes.", multiprocess_mode="livesum", registry=own).set(
-            1
+        workers = Gauge(
+            "locapi_workers", "Worker processes.", multiprocess_mode="livesum", registry=own
         )
+        workers.set(1)
         self._counted: Collector = own
         if _DIRECTORY in os.environ:
             self._counted = multiprocess.MultiProcessCollector(None)  # type: ignore[no-untyped-call]
@@ -138,7 +139,7 @@ class _Page:
 
 
 def _total(answers: Metric) -> Metric:
-    # They are counted by the histogram already; one count less for each request.
+    # The histogram counts them already, which saves each request a count of its own.
     total = CounterMetricFamily(
         "locapi_answers",
         "Answers, by status code and verdict: the status of a fix, the code of an error, "
