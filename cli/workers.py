@@ -17,6 +17,7 @@ from multiprocessing.connection import Connection, Pipe, wait
 
 from cli.sockets import authority, listening, raise_open_files, refuse_new
 from cli.worker import work
+from locapi import metrics
 
 GRACE_S = 9  # Docker kills after 10
 START_S = 60
@@ -35,7 +36,12 @@ def run(application: str, host: str, port: int, count: int) -> None:
     `application` is `module:function`, which makes the ASGI application in each worker.
     """
     raise_open_files()
-    with listening(host, port, count) as sockets, _signals() as signals, _leash() as leash:
+    with (
+        listening(host, port, count) as sockets,
+        _signals() as signals,
+        _leash() as leash,
+        metrics.sharing(),
+    ):
         _log.info("serving http://%s with %d workers", authority(sockets[0]), count)
         workers = _Workers(application, sockets, leash)
         number: int = signal.SIGTERM
@@ -74,7 +80,9 @@ class _Worker:
 
     def __init__(self, application: str, listener: socket.socket, leash: Connection) -> None:
         self._ready, ready = Pipe(duplex=False)
-        self._process = _processes.Process(target=work, args=(application, listener, leash, ready))
+        self._process = _processes.Process(
+            target=work, args=(application, listener, leash, ready), name=_free_name()
+        )
         self._process.start()
         ready.close()
         self.sentinel = self._process.sentinel
@@ -100,6 +108,13 @@ class _Worker:
         self._process.kill()
         self._process.join()
         self._ready.close()
+        metrics.leave(self._process.name)
+
+
+def _free_name() -> str:
+    """Return the first name that no living worker bears."""
+    taken = {process.name for process in multiprocessing.active_children()}
+    return next(name for n in itertools.count(1) if (name := f"worker-{n}") not in taken)
 
 
 class _Workers:

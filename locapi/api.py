@@ -2,16 +2,17 @@
 
 import logging
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 import pymongo
 from flask import Flask, Response, current_app, jsonify, request
 from pymongo.database import Database
 from werkzeug.exceptions import HTTPException
 
-from locapi import greenlets, mongo, schema
+from locapi import backlog, greenlets, mongo, schema
 from locapi.errors import DatabaseUnavailable, InvalidFix, LocapiError, Overloaded
 from locapi.fixes import FixStore
+from locapi.metrics import Metrics
 from locapi.mongo import Document
 
 RETRY_AFTER_S = 2
@@ -20,25 +21,38 @@ HEALTH_DEADLINE_S = 2
 _log = logging.getLogger(__name__)
 
 
-def install(app: Flask, database: Database[Document]) -> None:
+class Answer(Response):
+    """A response that says in a word what became of the request, for the metrics."""
+
+    verdict = "ok"  # or a receipt's status, or an error's code
+
+
+def install(app: Flask, database: Database[Document], metrics: Metrics) -> None:
     """Add the endpoints, on this database, and JSON answers for every error."""
-    app.extensions["locapi"] = {"database": database, "fixes": FixStore(database)}
+    app.extensions["locapi"] = {
+        "database": database,
+        "fixes": FixStore(database, metrics=metrics),
+        "metrics": metrics,
+    }
     app.add_url_rule("/location", view_func=put_location, methods=["PUT"])
     app.add_url_rule("/health", view_func=get_health, methods=["GET"])
+    app.add_url_rule("/metrics", view_func=get_metrics, methods=["GET"])
     app.register_error_handler(InvalidFix, _invalid_fix)
     app.register_error_handler(LocapiError, _failed)
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(Exception, _bug)
 
 
-def put_location() -> Response:
+def put_location() -> Answer:
     """Take one fix."""
     receipt = _part("fixes").put(schema.parse(_body()))
     # None of the three needs escaping, and the JSON encoder is no small part of a request.
-    return Response(
+    answer = Answer(
         f'{{"status":"{receipt.status}","fix_time":"{_utc_text(receipt.fix_time)}","tz":"{receipt.tz}"}}\n',
         content_type="application/json",
     )
+    answer.verdict = receipt.status
+    return answer
 
 
 def get_health() -> dict[str, str]:
@@ -51,6 +65,23 @@ def get_health() -> dict[str, str]:
 def _ping(database: Database[Document]) -> None:
     with mongo.translated_errors(), pymongo.timeout(HEALTH_DEADLINE_S):
         database.command("ping")
+
+
+def get_metrics() -> Answer:
+    """Say what was answered since the start, and what is stored, to Prometheus."""
+    accept = request.headers.get("Accept", "")
+    page, content_type = _metrics_page(_part("metrics"), _part("database"), accept)
+    return Answer(page, content_type=content_type)
+
+
+@greenlets.aside
+def _metrics_page(metrics: Metrics, database: Database[Document], accept: str) -> tuple[bytes, str]:
+    stored = None
+    try:
+        stored = backlog.read(database)
+    except LocapiError as error:
+        _log.warning("GET /metrics: %s", error)
+    return metrics.page(accept, stored)
 
 
 def _part(name: str) -> Any:
@@ -68,10 +99,11 @@ def _utc_text(time: datetime) -> str:
     return time.replace(tzinfo=None).isoformat(timespec=exact) + "Z"
 
 
-def _error(status: int, code: str, message: str, **more: Any) -> Response:
-    response = jsonify(error={"code": code, "message": message, **more})
-    response.status_code = status
-    return response
+def _error(status: int, code: str, message: str, **more: Any) -> Answer:
+    answer = cast(Answer, jsonify(error={"code": code, "message": message, **more}))
+    answer.status_code = status
+    answer.verdict = code
+    return answer
 
 
 def _invalid_fix(error: InvalidFix) -> Response:

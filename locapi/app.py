@@ -2,7 +2,8 @@
 
 import atexit
 from contextlib import ExitStack
-from typing import Any
+from time import perf_counter
+from typing import Any, cast
 
 from flask import Flask, Request
 from flask.sessions import NullSession, SessionInterface, SessionMixin
@@ -10,6 +11,9 @@ from pymongo.database import Database
 from werkzeug.routing import MapAdapter
 
 from locapi import api, mongo, utc
+from locapi.api import Answer
+from locapi.errors import LocapiError
+from locapi.metrics import Metrics
 from locapi.mongo import Document
 from locapi.settings import Settings
 
@@ -25,10 +29,28 @@ class _NoSessions(SessionInterface):
 _NO_SESSION = NullSession()
 
 
-class _Application(Flask):
+class Application(Flask):
     """Flask without what this API never asks for and pays for at each request."""
 
     session_interface = _NoSessions()
+    response_class = Answer
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.metrics = Metrics()
+
+    def full_dispatch_request(self) -> Answer:
+        """Answer a request, and count the answer."""
+        start = perf_counter()
+        answer = cast(Answer, super().full_dispatch_request())
+        self.metrics.answered(answer.status_code, answer.verdict, perf_counter() - start)
+        return answer
+
+    def refuse(self, error: LocapiError) -> Answer:
+        """Answer a request with an error without looking at it, and count the answer."""
+        answer = cast(Answer, self.finalize_request(self.handle_user_exception(error)))
+        self.metrics.answered(answer.status_code, answer.verdict, 0.0)
+        return answer
 
     def create_url_adapter(self, request: Request | None) -> MapAdapter | None:
         """Return what matches a path, whichever host it was sent to."""
@@ -41,20 +63,20 @@ class _Application(Flask):
 
 def create_app(
     settings: Settings | None = None, database: Database[Document] | None = None
-) -> Flask:
+) -> Application:
     """Return the WSGI application; call it after the fork, once a process.
 
     Without a database of the caller's, one is opened as the settings say and
     left when the process ends. A database that is away does not keep the API
     from starting: it answers 500 until the database is back.
     """
-    app = _Application("locapi", static_folder=None)
+    app = Application("locapi", static_folder=None)
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.url_map.merge_slashes = False  # `//location` is another path: 404, not a redirect
     if database is None:
         database = _open_database(settings or Settings.from_environ())
-    api.install(app, database)
+    api.install(app, database, app.metrics)
     utc.load()
     return app
 

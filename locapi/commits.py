@@ -17,6 +17,7 @@ from pymongo.errors import (
 
 from locapi import greenlets
 from locapi.errors import Overloaded
+from locapi.metrics import Metrics
 from locapi.mongo import Document
 
 MAX_WAITING = 10_000
@@ -61,8 +62,9 @@ def _insert(collection: Collection[Document], documents: list[Document]) -> None
 class SharedInserts:
     """Inserts into one collection; meant to be called by many requests at once."""
 
-    def __init__(self, collection: Collection[Document]) -> None:
+    def __init__(self, collection: Collection[Document], metrics: Metrics | None = None) -> None:
         self._collection = collection
+        self._metrics = metrics or Metrics()
         self._lock = threading.Lock()
         self._next: _Batch | None = None  # takes what arrives
         self._sending = False  # another batch is on its way
@@ -82,6 +84,8 @@ class SharedInserts:
                 raise Overloaded("too many fixes wait to be stored")
             batch.documents.append(document)
             others, self._sending = self._sending, True
+            if others:
+                self._metrics.waiting(place + 1)
         if place:
             batch.done.wait()
         else:
@@ -96,7 +100,9 @@ class SharedInserts:
         greenlets.settle()  # those that have arrived may share it
         with self._lock:
             self._next = None
+            self._metrics.waiting(0)
         try:
+            self._metrics.sent(len(batch.documents))
             batch.send(self._collection)
         finally:
             with self._lock:

@@ -14,6 +14,7 @@ from pymongo.errors import DuplicateKeyError
 from locapi import greenlets, keys, mongo, utc, watermarks
 from locapi.commits import SharedInserts
 from locapi.errors import DatabaseUnavailable, InvalidFix
+from locapi.metrics import Metrics
 from locapi.mongo import FIXES, MINUTES, Document
 from locapi.schema import Fix
 from locapi.utc import Instant
@@ -41,12 +42,15 @@ class FixStore:
     """Where raw fixes are kept, each once; may be shared by threads."""
 
     def __init__(
-        self, database: Database[Document], now: Callable[[], datetime] = _utc_now
+        self,
+        database: Database[Document],
+        now: Callable[[], datetime] = _utc_now,
+        metrics: Metrics | None = None,
     ) -> None:
         self._database = database
         self._prepared = False
         self._fixes = database[FIXES]
-        self._inserts = SharedInserts(self._fixes)
+        self._inserts = SharedInserts(self._fixes, metrics)
         self._minutes = database[MINUTES]
         self._now = now
         self._known_horizon: Timestamp | None = None

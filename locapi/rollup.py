@@ -7,6 +7,7 @@ atomic update of one document, so crashes, repeats and rivals cost time only.
 """
 
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
@@ -36,11 +37,17 @@ def roll_up(database: Database[Document]) -> None:
 
     May be repeated, interrupted and run by any number of processes at once.
     """
+    start = time.monotonic()
     with mongo.translated_errors():
         settled = mongo.settled_time(database)
         _fold_windows(database, _start(database, settled))
         _fold_missing(database)
-        watermarks.write(database, watermarks.ROLLED_UP, Timestamp(settled, 0))
+        watermarks.write(
+            database,
+            watermarks.ROLLED_UP,
+            Timestamp(settled, 0),
+            duration_s=time.monotonic() - start,
+        )
 
 
 def due(database: Database[Document]) -> Timestamp:

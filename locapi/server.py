@@ -6,10 +6,10 @@ import sys
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from flask import Flask, Response
+from flask import Response
 
 from locapi import greenlets
-from locapi.app import create_app
+from locapi.app import Application, create_app
 from locapi.errors import DatabaseUnavailable, LocapiError, Overloaded
 from locapi.schema import MAX_BODY_BYTES
 
@@ -37,7 +37,7 @@ _ENVIRON: dict[str, Any] = {
 class Server:
     """An ASGI application around a Flask one, in which a request may step aside."""
 
-    def __init__(self, app: Flask) -> None:
+    def __init__(self, app: Application) -> None:
         self._app = app
         self._in_progress = 0
 
@@ -71,7 +71,7 @@ class Server:
 
     def _refuse(self, environ: dict[str, Any], error: LocapiError) -> tuple[Response, bytes]:
         with self._app.request_context(environ):
-            response = self._app.finalize_request(self._app.handle_user_exception(error))
+            response = self._app.refuse(error)
             return response, response.get_data()
 
     def _answer(self, environ: dict[str, Any]) -> tuple[Response, bytes]:

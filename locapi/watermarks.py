@@ -25,14 +25,18 @@ def after(time: datetime) -> Timestamp:
 
 def read(database: Database[Document], name: str) -> Timestamp | None:
     """Return a watermark, or None where there never was one."""
-    found = database[WATERMARKS].find_one({"_id": name})
-    return None if found is None else found["received_at"]
+    return entry(database, name).get("received_at")
 
 
-def write(database: Database[Document], name: str, received_at: Timestamp) -> None:
-    """Set a watermark, on disk when this returns."""
+def entry(database: Database[Document], name: str) -> Document:
+    """Return a watermark as `received_at`, and what is noted beside it; empty where none is."""
+    return database[WATERMARKS].find_one({"_id": name}) or {}
+
+
+def write(database: Database[Document], name: str, received_at: Timestamp, **notes: float) -> None:
+    """Set a watermark, and note something beside it, on disk when this returns."""
     database[WATERMARKS].update_one(
-        {"_id": name}, {"$set": {"received_at": received_at}}, upsert=True
+        {"_id": name}, {"$set": {"received_at": received_at, **notes}}, upsert=True
     )
 
 

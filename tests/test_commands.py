@@ -15,7 +15,7 @@ from pymongo.monitoring import (
     CommandSucceededEvent,
 )
 
-from locapi import mongo
+from locapi import backlog, mongo
 from locapi.app import create_app
 from locapi.mongo import FIXES, Document
 from locapi.rollup import pipeline, roll_up
@@ -104,5 +104,20 @@ def test_the_roll_up_finds_new_fixes_by_an_index(db: Database[Document]) -> None
     new = {"received_at": {"$gte": Timestamp(mongo.settled_time(db), 0)}}
     command = {"aggregate": FIXES, "pipeline": pipeline(new), "cursor": {}}
     plan = str(db.command("explain", command, verbosity="queryPlanner"))
+    assert "IXSCAN" in plan
+    assert "COLLSCAN" not in plan
+
+
+def test_a_scrape_is_five_commands_and_reads_no_collection_through(
+    watched: Database[Document], commands: Commands
+) -> None:
+    api = create_app(database=watched).test_client()
+    assert api.put("/location", json=a_fix()).status_code == 200
+    commands.names.clear()
+    backlog.read(watched)
+    assert commands.names == ["find", "find", "hello", "count", "count"]
+    new = {"find": FIXES, "filter": {"received_at": {"$gte": Timestamp(7, 0)}}}
+    command = {**new, "sort": {"received_at": 1}, "limit": 1}
+    plan = str(watched.command("explain", command, verbosity="queryPlanner"))
     assert "IXSCAN" in plan
     assert "COLLSCAN" not in plan

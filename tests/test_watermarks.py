@@ -19,6 +19,13 @@ def test_a_watermark_is_read_as_it_was_written(db: Database[Document]) -> None:
     assert watermarks.read(db, watermarks.ROLLED_UP) is None
 
 
+def test_what_is_noted_beside_a_watermark_is_read_with_it(db: Database[Document]) -> None:
+    assert watermarks.entry(db, watermarks.ROLLED_UP) == {}
+    watermarks.write(db, watermarks.ROLLED_UP, Timestamp(7, 1), duration_s=1.5)
+    entry = {"_id": watermarks.ROLLED_UP, "received_at": Timestamp(7, 1), "duration_s": 1.5}
+    assert watermarks.entry(db, watermarks.ROLLED_UP) == entry
+
+
 def test_a_mark_lies_after_all_of_its_second() -> None:
     assert watermarks.after(TIME) == Timestamp(TIME + timedelta(seconds=1), 0)
     assert watermarks.after(TIME) > Timestamp(TIME, 9_999)

@@ -1,0 +1,44 @@
+"""What the database holds, and how long fixes have waited there for the roll-up."""
+
+from datetime import datetime
+
+import pymongo
+from bson import Timestamp
+from pymongo.database import Database
+
+from locapi import mongo, watermarks
+from locapi.metrics import Stored
+from locapi.mongo import FIXES, MINUTES, Document
+
+DEADLINE_S = 2
+
+
+def read(database: Database[Document]) -> Stored:
+    """Return what is stored, in five small commands; raises DatabaseUnavailable after two seconds.
+
+    The roll-up's lag is the age of the oldest fix that the last complete one did
+    not reach, by the database's clock and to the second: a roll-up that ran just
+    now, and a night without a fix, are no lag.
+    """
+    with mongo.translated_errors(), pymongo.timeout(DEADLINE_S):
+        rolled_up = watermarks.entry(database, watermarks.ROLLED_UP)
+        oldest = _oldest(database, rolled_up.get("received_at", Timestamp(0, 0)))
+        lag = 0.0 if oldest is None else (_now(database) - oldest.as_datetime()).total_seconds()
+        return Stored(
+            raw_fixes=database[FIXES].estimated_document_count(),
+            minutes=database[MINUTES].estimated_document_count(),
+            rollup_lag_s=max(0.0, lag),
+            rollup_duration_s=rolled_up.get("duration_s"),
+        )
+
+
+def _oldest(database: Database[Document], start: Timestamp) -> Timestamp | None:
+    found = database[FIXES].find_one(
+        {"received_at": {"$gte": start}}, {"_id": 0, "received_at": 1}, sort=[("received_at", 1)]
+    )
+    return None if found is None else found["received_at"]
+
+
+def _now(database: Database[Document]) -> datetime:
+    time: datetime = database.command("hello", codec_options=database.codec_options)["localTime"]
+    return time
