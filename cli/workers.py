@@ -15,6 +15,8 @@ from typing import Any
 import click
 import uvicorn
 
+from locapi import logs
+
 KEEP_ALIVE_S = 75  # longer than load balancers keep an idle connection
 DRAIN_S = 8
 GRACE_S = 10
@@ -125,6 +127,7 @@ def _stop(workers: list[SpawnProcess]) -> None:
 
 
 def _work(application: str, listener: socket.socket, leash: Connection) -> None:
+    logs.configure()
     threading.Thread(target=_end_with_parent, args=(leash,), daemon=True).start()
     config: dict[str, Any] = {
         "factory": True,
@@ -132,6 +135,7 @@ def _work(application: str, listener: socket.socket, leash: Connection) -> None:
         "http": "httptools",
         "ws": "none",
         "lifespan": "off",
+        "log_config": None,
         "log_level": "warning",
         "access_log": False,
         "server_header": False,
