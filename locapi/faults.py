@@ -55,6 +55,17 @@ _LASTING = {
         "see that user, password and authSource in MONGODB_URI are right",
     ),
 }
+_NAMES = {
+    13: "Unauthorized",
+    18: "AuthenticationFailed",
+    50: "MaxTimeMSExpired",
+    64: "WriteConcernFailed",
+    91: "ShutdownInProgress",
+    189: "PrimarySteppedDown",
+    10107: "NotWritablePrimary",
+    11602: "InterruptedDueToReplStateChange",
+    14031: "OutOfDiskSpace",
+}
 # What the driver says of a connection; the first that fits.
 _CONNECTION = (
     (r"^No ", *_NO_PRIMARY),
@@ -116,7 +127,8 @@ def _sentence(error: PyMongoError, code: int | None, cause: str, remedy: str) ->
 
 def _name(error: PyMongoError, code: int | None) -> str:
     details: Any = getattr(error, "details", None)
-    name = details.get("codeName") if isinstance(details, Mapping) else None
+    # By our list first: not every error of one kind bears the name.
+    name = _NAMES.get(code or 0) or (isinstance(details, Mapping) and details.get("codeName"))
     if code is None:
         return type(error).__name__
     return f"{name}, code {code}" if str(name).isidentifier() and name else f"code {code}"

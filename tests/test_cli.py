@@ -114,6 +114,15 @@ def test_an_output_that_cannot_be_written_is_said_in_one_sentence(
     )
 
 
+def test_a_full_disk_is_said_in_one_sentence(send: Send, environ: dict[str, str]) -> None:
+    send()
+    with Path("/dev/full").open("w") as full:
+        failed = subprocess.run(
+            [LOCCTL, "export"], env=environ, stdout=full, stderr=subprocess.PIPE, text=True
+        )
+    assert (failed.returncode, failed.stderr) == (1, "Error: No space left on device\n")
+
+
 def test_a_reader_that_has_enough_ends_the_export_quietly(
     db: Database[Document], environ: dict[str, str]
 ) -> None:

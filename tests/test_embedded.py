@@ -237,6 +237,19 @@ def test_only_its_user_can_reach_the_directory_and_the_socket(home: Path) -> Non
         assert (home / "mongod.sock").stat().st_mode & 0o777 == 0o700
 
 
+def test_nothing_in_the_directory_is_open_to_others_whatever_the_umask(home: Path) -> None:
+    before = os.umask(0)
+    try:
+        with mongod(home) as uri:
+            insert(uri, "a")
+            there = [home, *home.rglob("*")]
+            opened = [path.name for path in there if path.lstat().st_mode & 0o077]
+    finally:
+        os.umask(before)
+    assert len(there) > 10
+    assert opened == []
+
+
 def test_it_listens_on_its_socket_and_nowhere_else(home: Path) -> None:
     with mongod(home):
         [pid] = mongods(home)
