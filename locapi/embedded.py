@@ -140,6 +140,8 @@ def _start(home: Path) -> None:
                     timeout=START_S,
                     check=True,
                 )
+        with suppress(FileNotFoundError):  # where it was too slow to say so
+            (home / "mongod.pid").chmod(0o600)  # whatever the umask, it makes it readable to all
     except OSError as error:
         why = f"{error.strerror}: {error.filename}"
         raise DatabaseUnavailable(f"mongod would not start: {why}.") from error

@@ -7,6 +7,7 @@ import subprocess
 import time
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import pytest
@@ -24,7 +25,12 @@ MARKS = ("41.234567", "marked-user", "ss%40wort", "ss@wort")
 
 def bodies() -> list[bytes]:
     good = json.dumps(a_fix(lat=LAT, user_id=USER)).encode()
-    bad = [{"lat": LAT * 9}, {"long": "41.234567"}, {"timestamp": USER}, {USER: LAT}]
+    bad: list[dict[str, Any]] = [
+        {"lat": LAT * 9},
+        {"long": "41.234567"},
+        {"timestamp": USER},
+        {USER: LAT},
+    ]
     return [
         good,
         good,
