@@ -55,6 +55,8 @@ _LASTING = {
         "see that user, password and authSource in MONGODB_URI are right",
     ),
 }
+_FULL = 14_031
+_UNSPECIFIC = (1, 8)  # by which mongod 6.0 says of a full disk what the system says
 _NAMES = {
     13: "Unauthorized",
     18: "AuthenticationFailed",
@@ -94,6 +96,8 @@ _CODE = re.compile(r"'code': (\d+)")
 def explain(error: PyMongoError) -> LocapiError:
     """Return locapi's own error for one of the driver's: one sentence, cause and remedy."""
     code = _code(error)
+    if code in _UNSPECIFIC and "No space left on device" in str(error):
+        code = _FULL
     if code in _LASTING:
         return DatabaseRefused(_sentence(error, code, *_LASTING[code]))
     if code in _PASSING:
@@ -150,5 +154,5 @@ def _of_connection(text: str) -> str:
 
 
 def _embedded_home(text: str) -> Path | None:
-    found = re.match(r"(/.*)/mongod\.sock: ", text)
+    found = re.match(r"(/.*?)/mongod\.sock: ", text)
     return Path(found[1]) if found else None

@@ -13,7 +13,13 @@ from urllib.parse import quote
 
 import pytest
 from pymongo import MongoClient
-from pymongo.errors import AutoReconnect, BulkWriteError, NetworkTimeout, PyMongoError
+from pymongo.errors import (
+    AutoReconnect,
+    BulkWriteError,
+    NetworkTimeout,
+    OperationFailure,
+    PyMongoError,
+)
 
 from locapi import faults, mongo
 from locapi.app import create_app
@@ -247,6 +253,11 @@ def test_too_many_open_files_are_told(mongodb_uri: str, caplog: pytest.LogCaptur
         ),
         (
             BulkWriteError({"writeErrors": [{"index": 0, "code": 14031, "errmsg": "secret"}]}),
+            DatabaseUnavailable,
+            "the database's disk is full (OutOfDiskSpace, code 14031); free space on it",
+        ),
+        (
+            OperationFailure("28: No space left on device", 8, {"code": 8}),
             DatabaseUnavailable,
             "the database's disk is full (OutOfDiskSpace, code 14031); free space on it",
         ),
