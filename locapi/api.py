@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Iterator
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import pymongo
@@ -35,10 +36,9 @@ def install(app: Flask, database: Database[Document]) -> None:
         "fixes": FixStore(database),
         "puts": puts,
         "incidents": {"put_location": puts, "get_health": Incidents(_log, "GET /health")},
-        "request_ids": _request_ids(),
         "other_incidents": Incidents(_log, "another request"),
     }
-    app.before_request(_begin)
+    app.before_request(partial(_begin, _request_ids()))
     app.after_request(_finish)
     app.add_url_rule("/location", view_func=put_location, methods=["PUT"])
     app.add_url_rule("/health", view_func=get_health, methods=["GET"])
@@ -54,16 +54,16 @@ def _request_ids() -> Iterator[str]:
     return (f"{process}-{number}" for number in itertools.count(1))
 
 
-def _begin() -> None:
+def _begin(ids: Iterator[str]) -> None:
     """Give the request the name under which the log speaks of it: the sender's, or a new one."""
     sent = request.environ.get("HTTP_X_REQUEST_ID")
     usable = sent is not None and _REQUEST_ID.fullmatch(sent)
-    logs.request_id.set(sent if usable else next(_part("request_ids")))
+    logs.request_id.set(sent if usable else next(ids))
 
 
 def _finish(response: Response) -> Response:
-    response.headers["X-Request-ID"] = logs.request_id.get()
-    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers.add("X-Request-ID", logs.request_id.get())
+    response.headers.add("X-Content-Type-Options", "nosniff")
     logs.request_id.set(None)
     return response
 
