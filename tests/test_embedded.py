@@ -385,6 +385,7 @@ def test_how_a_mongod_ended_by_itself_is_told_from_its_log(home: Path) -> None:
     with mongod(home):
         assert embedded.ended_by(home) is None
         kill_mongod(home)
+        wait_until(lambda: not embedded._is_running(home))
         with (home / "mongod.log").open("a") as log:
             log.write('{"s":"E","attr":{"error":28,"error_str":"No space left on device"}}\n')
         text = (
