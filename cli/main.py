@@ -1,6 +1,5 @@
 """The group of commands, and the one place where errors become exit codes."""
 
-import logging
 import signal
 import sys
 from typing import Any
@@ -13,6 +12,7 @@ from cli.prune import prune
 from cli.rollup import rollup
 from cli.serve import serve
 from cli.verify import verify
+from locapi import logs
 from locapi.errors import LocapiError, Misconfigured
 
 
@@ -28,6 +28,11 @@ class _Group(click.Group):
             # The reader has all it wanted. Nothing more may be flushed into the pipe.
             sys.stdout = None
             ctx.exit(0)
+        except OSError as error:
+            # As of a standard output on a full disk: what is left in it cannot be written.
+            sys.stdout = None
+            what = f"{error.filename}: " if error.filename else ""
+            raise click.ClickException(f"{what}{error.strerror or error}") from error
         except KeyboardInterrupt:
             click.echo("interrupted", err=True)
             ctx.exit(128 + signal.SIGINT)
@@ -47,7 +52,7 @@ def locctl() -> None:
         locctl rollup
         locctl export --since 2017-01-01
     """
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=sys.stderr)
+    logs.configure()
     # `kill` ends a command the way it ends by itself: what was opened is closed.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
 

@@ -2,6 +2,7 @@
 
 import re
 import sys
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -67,11 +68,13 @@ def prune(older_than: timedelta, dry_run: bool) -> None:
     click.echo(summary(done, dry_run=dry_run), err=True)
 
 
-def prune_along(database: Database[Document], older_than: timedelta) -> None:
+def prune_along(
+    database: Database[Document], older_than: timedelta, say: Callable[[str], None]
+) -> None:
     """Prune once more, and tell only if anything was deleted."""
     done = pruning.prune(database, older_than)
     if done.deleted:
-        click.echo(summary(done), err=True)
+        say(summary(done))
 
 
 def summary(done: pruning.Pruned, *, dry_run: bool = False) -> str:

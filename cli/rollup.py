@@ -1,7 +1,10 @@
 """`locctl rollup`."""
 
+import logging
 import time
+from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 
 import click
 from pymongo.database import Database
@@ -9,9 +12,13 @@ from pymongo.database import Database
 from cli.prune import Duration, prune_along
 from locapi import mongo
 from locapi.errors import DatabaseUnavailable
+from locapi.incidents import Incidents
 from locapi.mongo import FIXES, MINUTES, Document
 from locapi.rollup import roll_up
 from locapi.settings import Settings
+
+_log = logging.getLogger(__name__)
+Say = Callable[[str], None]
 
 
 @click.command()
@@ -38,22 +45,32 @@ def rollup(watch: float | None, prune_older_than: timedelta | None) -> None:
     """
     with mongo.open_database(Settings.from_environ()) as database:
         if watch is None:
-            _once(database, prune_older_than)
-        while watch is not None:
-            try:
-                _once(database, prune_older_than)
-            except DatabaseUnavailable as error:
-                click.echo(f"{error}; trying again in {watch:g} s", err=True)
-            time.sleep(watch)
+            _once(database, prune_older_than, partial(click.echo, err=True))
+        else:
+            _again_and_again(database, prune_older_than, watch)
 
 
-def _once(database: Database[Document], prune_older_than: timedelta | None) -> None:
+def _again_and_again(
+    database: Database[Document], prune_older_than: timedelta | None, pause_s: float
+) -> None:
+    incidents = Incidents(_log, "roll-up")
+    while True:
+        try:
+            _once(database, prune_older_than, _log.info)
+        except DatabaseUnavailable as error:
+            incidents.failed(str(error), f"{error}; trying again every {pause_s:g} s")
+        else:
+            incidents.succeeded()
+        time.sleep(pause_s)
+
+
+def _once(database: Database[Document], prune_older_than: timedelta | None, say: Say) -> None:
     start = time.monotonic()
     mongo.prepare(database)
     roll_up(database)
     seconds = time.monotonic() - start
     with mongo.translated_errors():
         fixes, minutes = (database[name].estimated_document_count() for name in (FIXES, MINUTES))
-    click.echo(f"rolled up in {seconds:.2f} s: {fixes:,} raw fixes, {minutes:,} minutes", err=True)
+    say(f"rolled up in {seconds:.2f} s: {fixes:,} raw fixes, {minutes:,} minutes")
     if prune_older_than is not None:
-        prune_along(database, prune_older_than)
+        prune_along(database, prune_older_than, say)

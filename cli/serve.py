@@ -1,5 +1,6 @@
 """`locctl serve`."""
 
+import logging
 import os
 from dataclasses import replace
 
@@ -7,7 +8,9 @@ import click
 
 from cli import workers as processes
 from locapi import mongo
-from locapi.settings import Settings
+from locapi.settings import Settings, redacted
+
+_log = logging.getLogger(__name__)
 
 
 @click.command()
@@ -35,6 +38,7 @@ def serve(host: str, port: int, workers: int) -> None:
     with mongo.serving_uri(settings) as uri:
         settings = replace(settings, mongodb_uri=uri)
         with mongo.open_database(settings):
-            pass  # a setting that cannot be used is told here once, not by every worker
+            # A setting that cannot be used is told here once, not by every worker.
+            _log.info("the database is %s at %s", settings.database, redacted(uri))
         os.environ["MONGODB_URI"] = uri  # the workers read their settings there
         processes.run("locapi.server:create_server", host, port, workers)

@@ -17,7 +17,7 @@ import uvicorn
 from cli import connections, sockets
 from cli.connections import Connection
 from cli.parting import Lingering
-from locapi import metrics
+from locapi import logs, metrics
 
 KEEP_ALIVE_S = 75  # longer than load balancers keep an idle connection
 # From SIGTERM on; Docker kills after 10 s, and the parent needs a moment too.
@@ -122,6 +122,7 @@ def work(
     """Serve `application` until told to stop, or until the other end of `leash` is gone."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as when a terminal closes; the parent is told
+    logs.configure()
     metrics.join(multiprocessing.current_process().name)
     Connection.max_connections = _max_connections(sockets.open_files())
     Lingering.most = Connection.max_connections // 16
@@ -131,6 +132,7 @@ def work(
         "http": Connection,
         "ws": "none",
         "lifespan": "off",
+        "log_config": None,
         "log_level": "error",
         "access_log": False,
         "server_header": False,

@@ -1,7 +1,12 @@
 """HTTP in, HTTP out: the only place that knows status codes."""
 
+import itertools
 import logging
+import os
+import re
+from collections.abc import Iterator
 from datetime import datetime
+from functools import partial
 from typing import Any, cast
 
 import pymongo
@@ -9,14 +14,17 @@ from flask import Flask, Response, current_app, jsonify, request
 from pymongo.database import Database
 from werkzeug.exceptions import HTTPException
 
-from locapi import backlog, greenlets, mongo, schema
+from locapi import backlog, greenlets, logs, mongo, schema
 from locapi.errors import DatabaseUnavailable, InvalidFix, LocapiError, Overloaded
 from locapi.fixes import FixStore
+from locapi.incidents import Incidents
 from locapi.metrics import Metrics
 from locapi.mongo import Document
 
 RETRY_AFTER_S = 2
 HEALTH_DEADLINE_S = 2
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 _log = logging.getLogger(__name__)
 
@@ -29,11 +37,21 @@ class Answer(Response):
 
 def install(app: Flask, database: Database[Document], metrics: Metrics) -> None:
     """Add the endpoints, on this database, and JSON answers for every error."""
+    puts = Incidents(_log, "PUT /location")
     app.extensions["locapi"] = {
         "database": database,
         "fixes": FixStore(database, metrics=metrics),
         "metrics": metrics,
+        "puts": puts,
+        "incidents": {
+            "put_location": puts,
+            "get_health": Incidents(_log, "GET /health"),
+            "get_metrics": Incidents(_log, "GET /metrics"),
+        },
+        "other_incidents": Incidents(_log, "another request"),
     }
+    app.before_request(partial(_begin, _request_ids()))
+    app.after_request(_finish)
     app.add_url_rule("/location", view_func=put_location, methods=["PUT"])
     app.add_url_rule("/health", view_func=get_health, methods=["GET"])
     app.add_url_rule("/metrics", view_func=get_metrics, methods=["GET"])
@@ -43,9 +61,30 @@ def install(app: Flask, database: Database[Document], metrics: Metrics) -> None:
     app.register_error_handler(Exception, _bug)
 
 
+def _request_ids() -> Iterator[str]:
+    """Yield names for requests, each different from those of all other processes too."""
+    process = os.urandom(6).hex()
+    return (f"{process}-{number}" for number in itertools.count(1))
+
+
+def _begin(ids: Iterator[str]) -> None:
+    """Give the request the name under which the log speaks of it: the sender's, or a new one."""
+    sent = request.environ.get("HTTP_X_REQUEST_ID")
+    usable = sent is not None and _REQUEST_ID.fullmatch(sent)
+    logs.request_id.set(sent if usable else next(ids))
+
+
+def _finish(response: Response) -> Response:
+    response.headers.add("X-Request-ID", logs.request_id.get())
+    response.headers.add("X-Content-Type-Options", "nosniff")
+    logs.request_id.set(None)
+    return response
+
+
 def put_location() -> Answer:
     """Take one fix."""
     receipt = _part("fixes").put(schema.parse(_body()))
+    _part("puts").succeeded()
     # None of the three needs escaping, and the JSON encoder is no small part of a request.
     answer = Answer(
         f'{{"status":"{receipt.status}","fix_time":"{_utc_text(receipt.fix_time)}","tz":"{receipt.tz}"}}\n',
@@ -58,6 +97,7 @@ def put_location() -> Answer:
 def get_health() -> dict[str, str]:
     """Say whether the database answers."""
     _ping(_part("database"))
+    _incidents().succeeded()
     return {"status": "ok"}
 
 
@@ -70,22 +110,30 @@ def _ping(database: Database[Document]) -> None:
 def get_metrics() -> Answer:
     """Say what was answered since the start, and what is stored, to Prometheus."""
     accept = request.headers.get("Accept", "")
-    page, content_type = _metrics_page(_part("metrics"), _part("database"), accept)
+    page, content_type = _metrics_page(accept)
     return Answer(page, content_type=content_type)
 
 
 @greenlets.aside
-def _metrics_page(metrics: Metrics, database: Database[Document], accept: str) -> tuple[bytes, str]:
+def _metrics_page(accept: str) -> tuple[bytes, str]:
     stored = None
     try:
-        stored = backlog.read(database)
+        stored = backlog.read(_part("database"))
     except LocapiError as error:
-        _log.warning("GET /metrics: %s", error)
+        _incidents().failed(str(error), str(error))
+    else:
+        _incidents().succeeded()
+    metrics: Metrics = _part("metrics")
     return metrics.page(accept, stored)
 
 
 def _part(name: str) -> Any:
     return current_app.extensions["locapi"][name]
+
+
+def _incidents() -> Incidents:
+    incidents: Incidents = _part("incidents").get(request.endpoint, _part("other_incidents"))
+    return incidents
 
 
 def _body() -> bytes:
@@ -111,12 +159,12 @@ def _invalid_fix(error: InvalidFix) -> Response:
 
 
 def _failed(error: LocapiError) -> Response:
-    _log.error("%s %s: %s", request.method, request.path, error)
+    _incidents().failed(str(error), str(error))
     status = 503 if request.endpoint == "get_health" else 500
     if isinstance(error, Overloaded):
         response = _error(status, "overloaded", "too many fixes at once; try again")
     elif isinstance(error, DatabaseUnavailable):
-        response = _error(status, "database_unavailable", "the database does not answer; try again")
+        response = _error(status, "database_unavailable", "the database is away; try again")
     else:
         return _error(status, "internal_error", "the fault is on this side")
     response.retry_after = RETRY_AFTER_S
@@ -132,6 +180,8 @@ def _http_error(error: HTTPException) -> Response:
     return response
 
 
-def _bug(_: Exception) -> Response:
-    _log.exception("%s %s failed", request.method, request.path)
+def _bug(error: Exception) -> Response:
+    # Not its message, which may quote a value.
+    where = logs.stack(error)
+    _incidents().failed(where, f"a bug of ours: {where}")
     return _error(500, "internal_error", "the fault is on this side")

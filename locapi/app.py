@@ -48,6 +48,7 @@ class Application(Flask):
 
     def refuse(self, error: LocapiError) -> Answer:
         """Answer a request with an error without looking at it, and count the answer."""
+        self.preprocess_request()
         answer = cast(Answer, self.finalize_request(self.handle_user_exception(error)))
         self.metrics.answered(answer.status_code, answer.verdict, 0.0)
         return answer

@@ -5,6 +5,7 @@ every user shares `users.lock`; the mongod inherits `running.lock`, and so holds
 as it lives; `start.lock` lets one at a time start or stop it.
 """
 
+import errno
 import fcntl
 import os
 import re
@@ -14,6 +15,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
 from typing import IO, Any
@@ -83,12 +85,14 @@ def _private_directory(home: Path) -> Path:
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
         _refuse_others(home)
         home.chmod(0o700)
-        (home / "db").mkdir(exist_ok=True)
+        (home / "db").mkdir(mode=0o700, exist_ok=True)
         for name in ("start.lock", "users.lock", "running.lock"):
-            (home / name).touch()
+            (home / name).touch(mode=0o600)
     except OSError as error:
         why = f"{error.strerror}: {error.filename}"
-        raise Misconfigured(f"{home} cannot hold the database: {why}.") from error
+        passing = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE)
+        kind = DatabaseUnavailable if passing else Misconfigured
+        raise kind(f"{home} cannot hold the database: {why}.") from error
     return home
 
 
@@ -121,6 +125,7 @@ def _start(home: Path) -> None:
         # What a former mongod left: a process number that may be another's by now, and its log.
         (home / "mongod.pid").unlink(missing_ok=True)
         log_path.unlink(missing_ok=True)
+        log_path.touch(mode=0o600)
         with log_path.open("a") as log, (home / "running.lock").open("w") as running:
             fcntl.flock(running, fcntl.LOCK_EX)
             with suppress(subprocess.TimeoutExpired):
@@ -131,9 +136,12 @@ def _start(home: Path) -> None:
                     stderr=log,
                     pass_fds=[running.fileno()],
                     start_new_session=True,
+                    umask=0o077,
                     timeout=START_S,
                     check=True,
                 )
+        with suppress(FileNotFoundError):  # where it was too slow to say so
+            (home / "mongod.pid").chmod(0o600)  # whatever the umask, it makes it readable to all
     except OSError as error:
         why = f"{error.strerror}: {error.filename}"
         raise DatabaseUnavailable(f"mongod would not start: {why}.") from error
@@ -154,15 +162,36 @@ def _command(home: Path, log_path: Path) -> list[str]:
         "--nounixsocket",  # that is: none in /tmp besides
         "--filePermissions=0700",
         "--wiredTigerCacheSizeGB=0.5",
+        "--slowms=2147483647",  # what it logs of a slow command names users and positions
         "--setParameter=diagnosticDataCollectionEnabled=false",
     ]
 
 
-def _failure(home: Path, otherwise: str) -> DatabaseUnavailable:
+def ended_by(home: Path) -> str | None:
+    """Return why the mongod that lived in `home` ended; None if it runs, or ended as it was told.
+
+    May be asked at every failing request: the log is read anew only once it has changed.
+    """
     log_path = home / "mongod.log"
+    try:
+        if _is_running(home):
+            return None
+        status = log_path.stat()
+    except OSError:
+        return None
+    return _first_error(log_path, status.st_mtime_ns)
+
+
+@lru_cache(maxsize=1)
+def _first_error(log_path: Path, _changed_ns: int) -> str | None:
     # The first error is the cause: those after it are its echo.
     found = CAUSE.search(log_path.read_text(errors="replace"))
-    cause = (found[1] or found[2]).rstrip(".") if found else otherwise
+    return (found[1] or found[2]).rstrip(".") if found else None
+
+
+def _failure(home: Path, otherwise: str) -> DatabaseUnavailable:
+    log_path = home / "mongod.log"
+    cause = _first_error(log_path, log_path.stat().st_mtime_ns) or otherwise
     return DatabaseUnavailable(f"mongod would not start: {cause}; its log is {log_path}.")
 
 

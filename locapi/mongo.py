@@ -1,5 +1,6 @@
 """Reach the database: connect, name the collections, make the indexes, translate driver errors."""
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -8,18 +9,16 @@ from typing import Any
 from pymongo import ASCENDING, IndexModel, MongoClient, WriteConcern
 from pymongo.database import Database
 from pymongo.errors import (
-    AutoReconnect,
     ConfigurationError,
     InvalidName,
     InvalidURI,
     OperationFailure,
     PyMongoError,
-    WTimeoutError,
 )
 from pymongo.read_concern import ReadConcern
 
-from locapi import embedded
-from locapi.errors import DatabaseRefused, DatabaseUnavailable, Misconfigured
+from locapi import embedded, faults
+from locapi.errors import Misconfigured
 from locapi.settings import Settings
 
 Document = dict[str, Any]
@@ -30,6 +29,12 @@ WATERMARKS = "watermarks"
 ERASURES = "erasures"
 
 _NAMESPACE_EXISTS = 48
+_URI_FAULTS = {  # by what the driver says of it
+    "RFC 3986": "percent-encode the signs : / ? # [ ] @ % in its user and password",
+    "must begin with": "it begins with mongodb:// or mongodb+srv://",
+    "Port must be": "its port is a number from 1 to 65535",
+    "nknown option": "it has an option that the driver does not know",
+}
 _INDEXES = {
     FIXES: [
         # The roll-up reads what was received since its watermark.
@@ -74,12 +79,20 @@ def serving_uri(settings: Settings) -> Iterator[str]:
 
 def _client(uri: str) -> MongoClient[Document]:
     try:
-        return MongoClient(uri, tz_aware=True, appname="locapi", connect=False)
-    except (ConfigurationError, InvalidURI, ValueError) as error:
+        with warnings.catch_warnings():
+            # By a warning, and without the option, the driver would go on.
+            warnings.simplefilter("error", UserWarning)
+            return MongoClient(uri, tz_aware=True, appname="locapi", connect=False)
+    except (ConfigurationError, InvalidURI, OSError, UserWarning, ValueError) as error:
         # The text of `error` may show the URI's password.
-        raise Misconfigured(
-            f"MONGODB_URI cannot be used ({type(error).__name__}); write mongodb://HOST:PORT"
-        ) from None
+        raise Misconfigured(f"MONGODB_URI cannot be used: {_uri_fault(str(error))}") from None
+
+
+def _uri_fault(text: str) -> str:
+    for sign, fault in _URI_FAULTS.items():
+        if sign in text:
+            return fault
+    return "write mongodb://USER:PASSWORD@HOST:PORT/?OPTION=VALUE"
 
 
 def prepare(database: Database[Document]) -> None:
@@ -114,16 +127,4 @@ def translated_errors() -> Iterator[None]:
     try:
         yield
     except PyMongoError as error:
-        if isinstance(error, AutoReconnect | WTimeoutError) or error.timeout:
-            raise DatabaseUnavailable(
-                f"the database does not answer ({_reason(error)}); "
-                "see that it runs and that MONGODB_URI names it"
-            ) from error
-        raise DatabaseRefused(f"the database refused: {_reason(error)}") from error
-
-
-def _reason(error: PyMongoError) -> str:
-    details = getattr(error, "details", None) or {}
-    # Behind the cause the driver lists its settings and all it knows of every server.
-    text = str(details.get("errmsg") or error)
-    return text.split(" (configured timeouts")[0].split(", Timeout:")[0]
+        raise faults.explain(error) from error

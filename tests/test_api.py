@@ -136,7 +136,9 @@ def test_a_fault_of_ours_gets_500_and_its_cause_goes_to_the_log(
         answer = client.put("/location", json=a_fix())
     assert error(answer) == (500, "internal_error")
     assert b"secret" not in answer.data
-    assert "secret" in caplog.text
+    assert "secret" not in caplog.text
+    known = isinstance(failure, OperationFailure)
+    assert ("put a user into MONGODB_URI" if known else "ZeroDivisionError at ") in caplog.text
 
 
 def test_health_says_ok_or_503(app: Flask, client: FlaskClient) -> None:
@@ -146,3 +148,19 @@ def test_health_says_ok_or_503(app: Flask, client: FlaskClient) -> None:
     assert (answer.status_code, answer.json) == (200, {"status": "ok"})
     with mock.patch.object(database, "command", side_effect=ServerSelectionTimeoutError("secret")):
         assert error(client.get("/health")) == (503, "database_unavailable")
+
+
+def test_every_answer_bears_the_requests_id_and_nosniff(
+    client: FlaskClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    made = set()
+    for method, path in (("PUT", "/location"), ("GET", "/location"), ("GET", "/no")):
+        for sent in (None, "", "a b", "x" * 65, "ü"):
+            headers = {} if sent is None else {"X-Request-ID": sent}
+            answer = client.open(path, method=method, headers=headers)
+            assert answer.headers["X-Content-Type-Options"] == "nosniff"
+            [name] = answer.headers.getlist("X-Request-ID")
+            made.add(name)
+        taken = client.open(path, method=method, headers={"X-Request-ID": "Phone-7.a_b"})
+        assert taken.headers.getlist("X-Request-ID") == ["Phone-7.a_b"]
+    assert len(made) == 15

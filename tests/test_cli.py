@@ -1,5 +1,6 @@
 """`locctl`, run as a user runs it."""
 
+import json
 import os
 import re
 import signal
@@ -113,6 +114,15 @@ def test_an_output_that_cannot_be_written_is_said_in_one_sentence(
     )
 
 
+def test_a_full_disk_is_said_in_one_sentence(send: Send, environ: dict[str, str]) -> None:
+    send()
+    with Path("/dev/full").open("w") as full:
+        failed = subprocess.run(
+            [LOCCTL, "export"], env=environ, stdout=full, stderr=subprocess.PIPE, text=True
+        )
+    assert (failed.returncode, failed.stderr) == (1, "Error: No space left on device\n")
+
+
 def test_a_reader_that_has_enough_ends_the_export_quietly(
     db: Database[Document], environ: dict[str, str]
 ) -> None:
@@ -197,8 +207,8 @@ def test_a_watching_rollup_folds_until_it_is_stopped(
     with watching:
         for fixes in (1, 2):
             send(f"2017-01-01 13:05:1{fixes}.5")
-            wanted = f": {fixes + 1} raw fixes, 1 minutes\n"
-            assert any(line.endswith(wanted) for line in watching.stderr)
+            wanted = f": {fixes + 1} raw fixes, 1 minutes"
+            assert any(json.loads(line)["message"].endswith(wanted) for line in watching.stderr)
         watching.send_signal(number)
         rest = watching.stderr.read()
     assert watching.returncode == code

@@ -15,8 +15,9 @@ from typing import Any
 
 import pytest
 from pymongo import MongoClient, WriteConcern
+from pymongo.errors import AutoReconnect
 
-from locapi import embedded
+from locapi import embedded, faults
 from locapi.embedded import find_mongod, mongod
 from locapi.errors import DatabaseUnavailable, Misconfigured
 
@@ -237,6 +238,19 @@ def test_only_its_user_can_reach_the_directory_and_the_socket(home: Path) -> Non
         assert (home / "mongod.sock").stat().st_mode & 0o777 == 0o700
 
 
+def test_nothing_in_the_directory_is_open_to_others_whatever_the_umask(home: Path) -> None:
+    before = os.umask(0)
+    try:
+        with mongod(home) as uri:
+            insert(uri, "a")
+            there = [home, *home.rglob("*")]
+            opened = [path.name for path in there if path.lstat().st_mode & 0o077]
+    finally:
+        os.umask(before)
+    assert len(there) > 10
+    assert opened == []
+
+
 def test_it_listens_on_its_socket_and_nowhere_else(home: Path) -> None:
     with mongod(home):
         [pid] = mongods(home)
@@ -365,3 +379,19 @@ def test_a_damaged_database_is_an_error_with_the_logs_first_cause(
     assert str(raised.value).startswith(f"mongod would not start: {cause}")
     assert str(raised.value).endswith(f"; its log is {home / 'mongod.log'}.")
     assert mongods(home) == []
+
+
+def test_how_a_mongod_ended_by_itself_is_told_from_its_log(home: Path) -> None:
+    with mongod(home):
+        assert embedded.ended_by(home) is None
+        kill_mongod(home)
+        wait_until(lambda: not embedded._is_running(home))
+        with (home / "mongod.log").open("a") as log:
+            log.write('{"s":"E","attr":{"error":28,"error_str":"No space left on device"}}\n')
+        text = (
+            f"{home}/mongod.sock: [Errno 111] Connection refused, Timeout: 1s, {home}/mongod.sock: "
+        )
+        assert str(faults.explain(AutoReconnect(text))) == (
+            "the embedded database has ended: No space left on device; mend that, then start "
+            f"locctl again (its log is {home}/mongod.log)"
+        )

@@ -31,5 +31,20 @@ def test_an_empty_variable_counts_as_not_set() -> None:
 
 
 def test_a_setting_that_does_not_exist_is_refused_by_name() -> None:
-    with pytest.raises(Misconfigured, match=r"LOCAPI_DATABSE: no such setting; .*LOCAPI_DATABASE"):
+    with pytest.raises(
+        Misconfigured, match=r"LOCAPI_DATABSE: no such setting; did you mean LOCAPI_DATABASE\?"
+    ):
         Settings.from_environ({"LOCAPI_DATABSE": "x"})
+
+
+def test_a_setting_like_no_other_is_told_which_there_are() -> None:
+    with pytest.raises(Misconfigured, match="there are MONGODB_URI, LOCAPI_DATABASE"):
+        Settings.from_environ({"LOCAPI_XYZ": "x"})
+
+
+@pytest.mark.parametrize(
+    "name", ["a b", "a/b", "a\\b", "a.b", 'a"b', "a$b", "a?b", "ü" * 32, "admin", "LOCAL", "config"]
+)
+def test_a_name_that_mongodb_does_not_take_is_refused(name: str) -> None:
+    with pytest.raises(Misconfigured, match="LOCAPI_DATABASE cannot be used: "):
+        Settings.from_environ({"LOCAPI_DATABASE": name})

@@ -1,0 +1,94 @@
+"""How the program speaks: lines for a person at a terminal, one JSON object a line for a machine.
+
+No message of an exception is shown, as it may quote a value: its type and the stack tell enough.
+"""
+
+import logging
+import os
+import sys
+import time
+import traceback
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TextIO
+
+from pythonjsonlogger.json import JsonFormatter
+
+request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
+
+_OURS = ("locapi", "cli")
+_EVERY_S = 60.0
+
+_ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
+
+
+def configure(stream: TextIO | None = None) -> None:
+    """Log to standard error from here on: plain text if it is a terminal, else JSON."""
+    stream = stream or sys.stderr
+    handler = logging.StreamHandler(stream)
+    handler.addFilter(_Foreign().may_pass)
+    handler.setFormatter(Plain() if stream.isatty() else Json())
+    logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+    for name in _OURS:
+        logging.getLogger(name).setLevel(logging.INFO)
+
+
+def stack(error: BaseException) -> str:
+    """Return in one line an exception's type and where it came from, without its message."""
+    frames = traceback.extract_tb(error.__traceback__)
+    calls = [f"{'/'.join(Path(f.filename).parts[-2:])}:{f.lineno} {f.name}" for f in frames]
+    return f"{type(error).__name__} at {' < '.join(reversed(calls)) or 'an unknown place'}"
+
+
+class Plain(logging.Formatter):
+    """`LEVEL message`, for a person."""
+
+    def __init__(self) -> None:
+        super().__init__("%(levelname)s %(message)s")
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802  logging's name
+        """Return the type and the stack."""
+        return stack(ei[1])
+
+
+class Json(JsonFormatter):
+    """One object a line: time (UTC), level, logger, message, pid, and the request's id in one."""
+
+    def add_fields(
+        self,
+        log_data: dict[str, Any],
+        record: logging.LogRecord,
+        message_dict: dict[str, Any],  # noqa: ARG002  never logged here
+    ) -> None:
+        """Fill in the fields."""
+        at = datetime.fromtimestamp(record.created, UTC).replace(tzinfo=None)
+        log_data["time"] = at.isoformat(timespec="milliseconds") + "Z"
+        log_data["level"] = record.levelname
+        log_data["logger"] = record.name
+        log_data["message"] = record.getMessage()
+        log_data["pid"] = os.getpid()
+        if (current := request_id.get()) is not None:
+            log_data["request_id"] = current
+        if record.exc_info and record.exc_info[1]:
+            log_data["error"] = stack(record.exc_info[1])
+
+
+class _Foreign:
+    """Lets what libraries say pass once a minute by its template, and its first line only."""
+
+    def __init__(self) -> None:
+        self._said_at: dict[tuple[str, str], float] = {}
+
+    def may_pass(self, record: logging.LogRecord) -> bool:
+        if record.name.partition(".")[0] in _OURS:
+            return True
+        # What asyncio adds on further lines shows the values of what failed.
+        record.msg, record.args = record.getMessage().partition("\n")[0], ()
+        kind, now = (record.name, record.msg[:80]), time.monotonic()
+        if now - self._said_at.get(kind, -_EVERY_S) < _EVERY_S:
+            return False
+        self._said_at = {k: at for k, at in self._said_at.items() if now - at < _EVERY_S}
+        self._said_at[kind] = now
+        return True
