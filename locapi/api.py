@@ -1,6 +1,7 @@
 """HTTP in, HTTP out: the only place that knows status codes."""
 
 import logging
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -20,9 +21,9 @@ HEALTH_DEADLINE_S = 2
 _log = logging.getLogger(__name__)
 
 
-def install(app: Flask, database: Database[Document]) -> None:
-    """Add the endpoints, on this database, and JSON answers for every error."""
-    app.extensions["locapi"] = {"database": database, "fixes": FixStore(database)}
+def install(app: Flask, database: Database[Document], now: Callable[[], datetime]) -> None:
+    """Add the endpoints, on this database and clock, and JSON answers for every error."""
+    app.extensions["locapi"] = {"database": database, "fixes": FixStore(database, now)}
     app.add_url_rule("/location", view_func=put_location, methods=["PUT"])
     app.add_url_rule("/health", view_func=get_health, methods=["GET"])
     app.register_error_handler(InvalidFix, _invalid_fix)

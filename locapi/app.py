@@ -1,7 +1,9 @@
 """`create_app`: the one place where the API's parts are put together."""
 
 import atexit
+from collections.abc import Callable
 from contextlib import ExitStack
+from datetime import datetime
 from typing import Any
 
 from flask import Flask, Request
@@ -38,7 +40,9 @@ class _Application(Flask):
 
 
 def create_app(
-    settings: Settings | None = None, database: Database[Document] | None = None
+    settings: Settings | None = None,
+    database: Database[Document] | None = None,
+    now: Callable[[], datetime] = utc.now,
 ) -> Flask:
     """Return the WSGI application; call it after the fork, once a process.
 
@@ -52,7 +56,7 @@ def create_app(
     app.url_map.merge_slashes = False  # `//location` is another path: 404, not a redirect
     if database is None:
         database = _open_database(settings or Settings.from_environ())
-    api.install(app, database)
+    api.install(app, database, now)
     utc.load()
     return app
 
