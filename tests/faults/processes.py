@@ -34,8 +34,11 @@ class Process:
         """Return the number of the process that runs, and fail where it ended by itself."""
         assert self._process, f"{self._name} was not started"
         code = self._process.poll()
-        assert code is None, f"{self._name} ended by itself with {code}; see {self.log}"
+        assert code is None, f"{self._name} ended by itself with {code}: {self._last_words()}"
         return self._process.pid
+
+    def _last_words(self) -> str:
+        return "\n".join(self.log.read_text().splitlines()[-20:])
 
     def ended(self) -> bool:
         """Tell whether it does not run."""
@@ -111,7 +114,7 @@ class Api(Process):
                 if self.workers():
                     return
                 time.sleep(0.01)
-        raise AssertionError(f"the API does not start; see {self.log}")
+        raise AssertionError(f"the API does not start: {self._last_words()}")
 
 
 class RollUp(Process):
