@@ -30,6 +30,11 @@ WATERMARKS = "watermarks"
 ERASURES = "erasures"
 
 _NAMESPACE_EXISTS = 48
+# What an operation meets when its primary steps down, ends or is cut off while it runs, besides
+# what the driver tells as AutoReconnect: the next one finds another primary.
+_PASSING = frozenset(
+    {6, 7, 43, 89, 91, 134, 175, 189, 237, 262, 9001, 10107, 11600, 11601, 11602, 13435, 13436}
+)
 _INDEXES = {
     FIXES: [
         # The roll-up reads what was received since its watermark.
@@ -114,12 +119,18 @@ def translated_errors() -> Iterator[None]:
     try:
         yield
     except PyMongoError as error:
-        if isinstance(error, AutoReconnect | WTimeoutError) or error.timeout:
+        if _is_passing(error):
             raise DatabaseUnavailable(
                 f"the database does not answer ({_reason(error)}); "
                 "see that it runs and that MONGODB_URI names it"
             ) from error
         raise DatabaseRefused(f"the database refused: {_reason(error)}") from error
+
+
+def _is_passing(error: PyMongoError) -> bool:
+    if isinstance(error, AutoReconnect | WTimeoutError) or error.timeout:
+        return True
+    return isinstance(error, OperationFailure) and error.code in _PASSING
 
 
 def _reason(error: PyMongoError) -> str:
