@@ -35,6 +35,9 @@ _NAMESPACE_EXISTS = 48
 _PASSING = frozenset(
     {6, 7, 43, 89, 91, 134, 175, 189, 237, 262, 9001, 10107, 11600, 11601, 11602, 13435, 13436}
 )
+# A server that falls silent is given up after the sum of both, with all that waits for it: by
+# default, after 30 s, while requests would wait for it beside a new primary. The URI may say else.
+_LIVENESS_MS = {"connectTimeoutMS": 2_000, "heartbeatFrequencyMS": 1_000}
 _INDEXES = {
     FIXES: [
         # The roll-up reads what was received since its watermark.
@@ -78,8 +81,9 @@ def serving_uri(settings: Settings) -> Iterator[str]:
 
 
 def _client(uri: str) -> MongoClient[Document]:
+    liveness = {name: ms for name, ms in _LIVENESS_MS.items() if name.lower() not in uri.lower()}
     try:
-        return MongoClient(uri, tz_aware=True, appname="locapi", connect=False)
+        return MongoClient(uri, tz_aware=True, appname="locapi", connect=False, **liveness)
     except (ConfigurationError, InvalidURI, ValueError) as error:
         # The text of `error` may show the URI's password.
         raise Misconfigured(
