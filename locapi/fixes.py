@@ -36,9 +36,7 @@ class Receipt(NamedTuple):
 class FixStore:
     """Where raw fixes are kept, each once; may be shared by threads."""
 
-    def __init__(
-        self, database: Database[Document], now: Callable[[], datetime] = utc.now
-    ) -> None:
+    def __init__(self, database: Database[Document], now: Callable[[], datetime] = utc.now) -> None:
         self._database = database
         self._prepared = False
         self._fixes = database[FIXES]

@@ -37,7 +37,7 @@ _PASSING = frozenset(
 )
 # A server that falls silent is given up after the sum of both, with all that waits for it: by
 # default, after 30 s, while requests would wait for it beside a new primary. The URI may say else.
-_LIVENESS_MS = {"connectTimeoutMS": 2_000, "heartbeatFrequencyMS": 1_000}
+_LIVENESS_MS: dict[str, Any] = {"connectTimeoutMS": 2_000, "heartbeatFrequencyMS": 1_000}
 _INDEXES = {
     FIXES: [
         # The roll-up reads what was received since its watermark.

@@ -42,7 +42,7 @@ def main() -> None:
     def run_with_clock(_application: str, *arguments: Any, **options: Any) -> None:
         run(f"{__spec__.name}:create_server", *arguments, **options)
 
-    workers.run = run_with_clock
+    workers.run = run_with_clock  # type: ignore[assignment]
     locctl()
 
 

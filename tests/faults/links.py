@@ -1,4 +1,4 @@
-"""A proxy before each member of a replica set, which knows who calls and can hold back what is sent.
+"""A proxy before each member of a replica set, which knows who calls and can hold it back.
 
 Members and clients alike reach a member by its proxy. Where a connection comes
 from is told by which member owns the other end; if none does, it is a client.

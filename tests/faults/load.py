@@ -1,4 +1,4 @@
-"""Clients as phones are: each sends its fixes in order, each until 200, and records every answer."""
+"""Clients as phones are: each sends its fixes in order until 200 and records all answers."""
 
 import http.client
 import itertools

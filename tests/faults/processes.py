@@ -1,4 +1,4 @@
-"""mongod, the API and the roll-up as processes that can be ended at any moment and started again."""
+"""mongod, the API and the roll-up as processes that can be killed and started again."""
 
 import os
 import signal

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pymongo
-from pymongo import MongoClient
+from pymongo import MongoClient, WriteConcern
 from pymongo.errors import PyMongoError
 
 from tests.conftest import free_port
 from tests.faults.links import CLIENTS, Links, Way
 from tests.faults.load import Load
-from tests.faults.processes import Api, Mongod, RollUp, listens, until
+from tests.faults.processes import DEADLINE_S, Api, Mongod, RollUp, listens, until
 from tests.faults.report import Fault
 
 MEMBERS = range(3)
@@ -78,15 +78,17 @@ class ReplicaSet:
 
     def _one(self, kind: str, load: Load) -> Fault:
         [old] = self._primaries()
-        began = since = time.monotonic()
+        began = since = commits = time.monotonic()
         self.faults[kind](old)
         if kind.startswith("primary"):
             until(lambda: bool(self._primaries(but=old)), f"{kind}: a new primary")
             since = time.monotonic()
+            self._commit(self._primaries(but=old)[0])
+            commits = time.monotonic()
         until(lambda: load.all_served_since(since), f"{kind}: all clients are served again")
         ended = time.monotonic()
         self._mend(old, began + AWAY_S)
-        return Fault(kind, began, since, ended)
+        return Fault(kind, began, since, commits, ended)
 
     def _initiate(self) -> None:
         members = [
@@ -110,6 +112,12 @@ class ReplicaSet:
             and (hello["isWritablePrimary"] or hello["secondary"])
             for hello in hellos
         )
+
+    def _commit(self, primary: int) -> None:
+        safe = WriteConcern(w="majority", j=True)
+        with pymongo.timeout(DEADLINE_S):
+            control = self._direct[primary].control.get_collection("writes", write_concern=safe)
+            control.insert_one({})
 
     def _hello(self, number: int) -> dict[str, Any]:
         with suppress(PyMongoError), pymongo.timeout(HELLO_S):  # it may be killed or paused

@@ -15,12 +15,14 @@ BREAKS = ("worker killed", "API's parent killed")
 class Fault:
     """One fault, by the monotonic clock: when it came, and when all clients were served again.
 
-    `since` is when the database could be written to: as it came, or with a new primary.
+    `since` is when there was a primary, the new one where it took one, and `commits`
+    when that had a majority acknowledge a write of the harness's own.
     """
 
     kind: str
     began: float
     since: float
+    commits: float
     ended: float
 
 
@@ -31,9 +33,15 @@ class Effect:
     kind: str
     failed: int
     broken: int
+    commits_s: float
     first_200_s: float
     all_served_s: float
     slowest_s: float
+
+    @property
+    def beside_database_s(self) -> float:
+        """Return how much later than the database's own first write the API answers again."""
+        return self.first_200_s - self.commits_s
 
 
 def effects(load: Load, faults: Iterable[Fault]) -> list[Effect]:
@@ -45,13 +53,15 @@ def effects(load: Load, faults: Iterable[Fault]) -> list[Effect]:
 def _effect(fault: Fault, attempts: list[Attempt]) -> Effect:
     within = [each for each in attempts if _overlaps(each, fault)]
     first = min(
-        each.ended for each in within if each.code == 200 and each.began > fault.began
-        and each.ended > fault.since
-    )  # fmt: skip
+        each.ended
+        for each in within
+        if each.code == 200 and each.began > fault.began and each.ended > fault.since
+    )
     return Effect(
         fault.kind,
         failed=sum(each.code == 500 for each in within),
         broken=sum(each.code == BROKEN for each in within),
+        commits_s=fault.commits - fault.since,
         first_200_s=first - fault.since,
         all_served_s=fault.ended - fault.since,
         slowest_s=max(each.ended - each.began for each in within),
@@ -86,8 +96,8 @@ def _overlaps(attempt: Attempt, fault: Fault) -> bool:
 
 def table(found: list[Effect]) -> Iterator[str]:
     """Yield the lines of a table, a kind of fault each; times as median / most, in seconds."""
-    row = "{:<34}{:>6}{:>7}{:>8}{:>15}{:>15}{:>9}".format
-    yield row("", "times", "500s", "broken", "first 200", "all served", "slowest")
+    row = "{:<30}{:>6}{:>6}{:>8}{:>14}{:>14}{:>14}{:>9}".format
+    yield row("", "times", "500s", "broken", "commits", "first 200", "all served", "slowest")
     kinds: dict[str, list[Effect]] = defaultdict(list)
     for effect in found:
         kinds[effect.kind].append(effect)
@@ -97,6 +107,7 @@ def table(found: list[Effect]) -> Iterator[str]:
             len(group),
             sum(effect.failed for effect in group),
             sum(effect.broken for effect in group),
+            _spread([effect.commits_s for effect in group]),
             _spread([effect.first_200_s for effect in group]),
             _spread([effect.all_served_s for effect in group]),
             f"{max(effect.slowest_s for effect in group):.2f}",

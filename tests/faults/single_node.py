@@ -59,7 +59,7 @@ class SingleNode:
         began = time.monotonic()
         self.faults[kind]()
         until(lambda: load.all_served_since(began), f"{kind}: all clients are served again")
-        return Fault(kind, began, began, time.monotonic())
+        return Fault(kind, began, began, began, time.monotonic())
 
     def _kill_mongod(self) -> None:
         self.mongod.kill()
