@@ -1,19 +1,21 @@
 """One mongod, the API and the roll-up under load, and one of them killed at random moments."""
 
+import json
 import os
 import random
 import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
-from tests.conftest import free_port
+from tests.conftest import a_fix, free_port
 from tests.faults.load import Load
 from tests.faults.processes import Api, Mongod, RollUp, listens, until
 from tests.faults.report import Fault
 from tests.faults.tracks import CLOCK, JUMP_H
+from tests.test_end_to_end import ask
 
 PAUSE_S = 1.0  # at most, between all being well and the next fault
 
@@ -78,4 +80,9 @@ class SingleNode:
         self.rollup.start()
 
     def _jump(self) -> None:
-        self.api.clock.set(CLOCK + timedelta(hours=self._random.uniform(-JUMP_H, JUMP_H)))
+        now = CLOCK + timedelta(hours=self._random.uniform(-JUMP_H, JUMP_H))
+        self.api.clock.set(now)
+        too_far = datetime.isoformat(now + timedelta(hours=25), " ", "seconds")[:19]
+        probe = json.dumps(a_fix(timestamp=too_far, long=0.0, lat=51.48)).encode()
+        code, answer = ask(f"http://127.0.0.1:{self.api.port}", "PUT", "/location", probe)
+        assert code == 400, f"the clock did not jump: {answer}"
