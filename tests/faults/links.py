@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 CLIENTS = -1  # in place of a member's number
 _LOOK_S = 0.02
+_MOST_LOOKS = 20
 
 
 class Way(NamedTuple):
@@ -57,7 +58,7 @@ class Links:
         self, called: int
     ) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], "asyncio.Future[None]"]:
         async def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            ends = frozenset({called, self._caller(writer.get_extra_info("peername")[1])})
+            ends = frozenset({called, await self._caller(writer.get_extra_info("peername")[1])})
             try:
                 there = await asyncio.open_connection("127.0.0.1", self._ways[called].target)
             except OSError:
@@ -80,8 +81,12 @@ class Links:
                 await writer.drain()
         writer.close()
 
-    def _caller(self, port: int) -> int:
-        inode = _owner(port)
+    async def _caller(self, port: int) -> int:
+        tries = 0
+        # The kernel's table may lack a row while others come and go.
+        while (inode := _owner(port)) is None and tries < _MOST_LOOKS:
+            tries += 1
+            await asyncio.sleep(_LOOK_S)
         for number in range(len(self._ways)):
             with suppress(OSError, AssertionError):  # one that does not run owns nothing
                 for descriptor in Path(f"/proc/{self._pid_of(number)}/fd").iterdir():
