@@ -31,7 +31,7 @@ test: install  ## run all tests
 prove: install  ## play 5,000 histories of fixes, crashes and rivals against the reference
 	@HYPOTHESIS_PROFILE=prove $(BIN)/python -m pytest tests/test_histories.py
 
-faults: install  ## kill, pause and cut off processes under load, some 6 minutes; SEED=N repeats one
+faults: install  ## kill, pause and cut off processes under load, some 8 minutes; SEED=N repeats one
 	@$(BIN)/python -m tests.faults $(SEED)
 
 lint: install  ## ruff, ruff format, mypy, import-linter
