@@ -31,18 +31,21 @@ class Links:
         self._ways, self._pid_of = ways, pid_of
         self._cut: frozenset[frozenset[int]] = frozenset()
         self._loop = asyncio.new_event_loop()
+        self._servers: list[asyncio.Server] = []
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
 
     def __enter__(self) -> "Links":
         for number, way in enumerate(self._ways):
             opening = asyncio.start_server(self._taker(number), "127.0.0.1", way.port)
-            self._loop.run_until_complete(opening)
+            self._servers.append(self._loop.run_until_complete(opening))
         self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
+        for server in self._servers:
+            server.close()
         self._loop.run_until_complete(_cancel_others())
         self._loop.close()
 

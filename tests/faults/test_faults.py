@@ -92,4 +92,5 @@ def test_the_referee_finds_what_is_lost_and_what_is_counted_wrongly(tmp_path: Pa
             assert f"{gone['_id']} is lost" in found
             database.fixes.insert_one(gone)
             database.minutes.update_one({}, {"$inc": {"lat_sum": 1.0}})
+            # By verify, which exits 1 and names the minute, and by the reference.
             assert len(judge(node.uri, entries)) == 3
