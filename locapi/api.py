@@ -4,7 +4,7 @@ import itertools
 import logging
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from functools import partial
 from typing import Any, cast
@@ -35,12 +35,14 @@ class Answer(Response):
     verdict = "ok"  # or a receipt's status, or an error's code
 
 
-def install(app: Flask, database: Database[Document], metrics: Metrics) -> None:
-    """Add the endpoints, on this database, and JSON answers for every error."""
+def install(
+    app: Flask, database: Database[Document], metrics: Metrics, now: Callable[[], datetime]
+) -> None:
+    """Add the endpoints, on this database and clock, and JSON answers for every error."""
     puts = Incidents(_log, "PUT /location")
     app.extensions["locapi"] = {
         "database": database,
-        "fixes": FixStore(database, metrics=metrics),
+        "fixes": FixStore(database, now, metrics),
         "metrics": metrics,
         "puts": puts,
         "incidents": {

@@ -1,7 +1,9 @@
 """`create_app`: the one place where the API's parts are put together."""
 
 import atexit
+from collections.abc import Callable
 from contextlib import ExitStack
+from datetime import datetime
 from time import perf_counter
 from typing import Any, cast
 
@@ -63,7 +65,9 @@ class Application(Flask):
 
 
 def create_app(
-    settings: Settings | None = None, database: Database[Document] | None = None
+    settings: Settings | None = None,
+    database: Database[Document] | None = None,
+    now: Callable[[], datetime] = utc.now,
 ) -> Application:
     """Return the WSGI application; call it after the fork, once a process.
 
@@ -77,7 +81,7 @@ def create_app(
     app.url_map.merge_slashes = False  # `//location` is another path: 404, not a redirect
     if database is None:
         database = _open_database(settings or Settings.from_environ())
-    api.install(app, database, app.metrics)
+    api.install(app, database, app.metrics, now)
     utc.load()
     return app
 

@@ -7,11 +7,13 @@ as it lives; `start.lock` lets one at a time start or stop it.
 
 import errno
 import fcntl
+import logging
 import os
 import re
 import shutil
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -26,6 +28,7 @@ from pymongo.errors import PyMongoError
 
 from locapi.errors import DatabaseUnavailable, Misconfigured
 
+LOOK_S = 1.0  # how often a user sees whether the mongod still runs
 START_S = 30.0
 STOP_S = 30.0
 KILL_S = 5.0
@@ -35,12 +38,15 @@ CAUSE = re.compile(
     re.MULTILINE | re.IGNORECASE,
 )
 
+_log = logging.getLogger(__name__)
+
 
 @contextmanager
 def mongod(data_dir: Path) -> Iterator[str]:
     """Yield the URI of the private mongod in `data_dir`, started if nobody has.
 
-    The last user to leave stops it; processes, threads and nested calls are each a user.
+    Each user starts it again where it ends; the last to leave stops it. Processes,
+    threads and nested calls are each a user.
     Raise Misconfigured where it cannot live, DatabaseUnavailable where it does not start.
     """
     home = _private_directory(data_dir.absolute())
@@ -50,7 +56,8 @@ def mongod(data_dir: Path) -> Iterator[str]:
             with _one_at_a_time(home):
                 fcntl.flock(users, fcntl.LOCK_SH)
                 _run(home)
-            yield _uri(home)
+            with _kept(home):
+                yield _uri(home)
         finally:
             # A forked worker that unwinds through here shares our lock: it is no user of its own.
             if os.getpid() == user_pid:
@@ -116,6 +123,34 @@ def _run(home: Path) -> None:
         if _answers(home):
             return
     raise _failure(home, f"no answer within {START_S:.0f} s")
+
+
+@contextmanager
+def _kept(home: Path) -> Iterator[None]:
+    """Look after the mongod meanwhile."""
+    leaving = threading.Event()
+    keeper = threading.Thread(target=_keep, args=(home, leaving), daemon=True)
+    keeper.start()
+    try:
+        yield
+    finally:
+        leaving.set()
+        keeper.join()  # else it might start what the last user has just stopped
+
+
+def _keep(home: Path, leaving: threading.Event) -> None:
+    pause_s = LOOK_S
+    while not leaving.wait(pause_s):
+        pause_s = LOOK_S
+        if _is_running(home):
+            continue
+        _log.warning("the embedded mongod has ended; starting it again")
+        try:
+            with _one_at_a_time(home):
+                _run(home)
+        except (DatabaseUnavailable, Misconfigured, OSError) as error:
+            _log.error("%s", error)
+            pause_s = START_S
 
 
 def _start(home: Path) -> None:

@@ -25,10 +25,16 @@ _UNCONFIRMED = (
     "too few of the replica set confirm a write",
     "see by rs.status() that most of its members run and keep up",
 )
+_INTERRUPTED = (
+    "the database broke off what it was doing",
+    "see that it runs and that its members reach each other",
+)
 _SLOW = ("the database does not answer in time", "see its load and its log")
 
 # What passes without a change of our settings: the same call may succeed later.
 _PASSING = {
+    # Beside what the driver tells itself, when a primary ends, steps down or is cut off.
+    **dict.fromkeys((6, 7, 43, 89, 134, 175, 237, 9001, 11601), _INTERRUPTED),
     50: _SLOW,
     64: _UNCONFIRMED,
     91: _ENDING,

@@ -34,17 +34,13 @@ class Receipt(NamedTuple):
     tz: str
 
 
-def _utc_now() -> datetime:
-    return datetime.now(UTC)
-
-
 class FixStore:
     """Where raw fixes are kept, each once; may be shared by threads."""
 
     def __init__(
         self,
         database: Database[Document],
-        now: Callable[[], datetime] = _utc_now,
+        now: Callable[[], datetime] = utc.now,
         metrics: Metrics | None = None,
     ) -> None:
         self._database = database

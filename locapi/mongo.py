@@ -35,6 +35,9 @@ _URI_FAULTS = {  # by what the driver says of it
     "Port must be": "its port is a number from 1 to 65535",
     "nknown option": "it has an option that the driver does not know",
 }
+# A server that falls silent is given up after the sum of both, with all that waits for it: by
+# default, after 30 s, while requests would wait for it beside a new primary. The URI may say else.
+_LIVENESS_MS: dict[str, Any] = {"connectTimeoutMS": 2_000, "heartbeatFrequencyMS": 1_000}
 _INDEXES = {
     FIXES: [
         # The roll-up reads what was received since its watermark.
@@ -78,11 +81,12 @@ def serving_uri(settings: Settings) -> Iterator[str]:
 
 
 def _client(uri: str) -> MongoClient[Document]:
+    liveness = {name: ms for name, ms in _LIVENESS_MS.items() if name.lower() not in uri.lower()}
     try:
         with warnings.catch_warnings():
             # By a warning, and without the option, the driver would go on.
             warnings.simplefilter("error", UserWarning)
-            return MongoClient(uri, tz_aware=True, appname="locapi", connect=False)
+            return MongoClient(uri, tz_aware=True, appname="locapi", connect=False, **liveness)
     except (ConfigurationError, InvalidURI, OSError, UserWarning, ValueError) as error:
         # The text of `error` may show the URI's password.
         raise Misconfigured(f"MONGODB_URI cannot be used: {_uri_fault(str(error))}") from None

@@ -31,6 +31,11 @@ def _zone(tz: str) -> ZoneInfo:
         return ZoneInfo.from_file(rules, key=tz)
 
 
+def now() -> datetime:
+    """Return this machine's time."""
+    return datetime.now(UTC)
+
+
 def load() -> None:
     """Read the zone shapes into memory now, so that the first fix need not wait for it."""
     zone_at(0.0, 0.0)

@@ -77,9 +77,10 @@ def wait_until(condition: Callable[[], bool]) -> None:
 
 
 def kill_mongod(home: Path) -> None:
-    for pid in mongods(home):
+    killed = mongods(home)
+    for pid in killed:
         os.kill(pid, signal.SIGKILL)
-    wait_until(lambda: not mongods(home))
+    wait_until(lambda: not set(killed) & set(mongods(home)))
 
 
 def socket_inodes(pid: int) -> set[str]:
@@ -204,6 +205,45 @@ def test_a_client_reconnects_once_another_user_started_the_killed_mongod(home: P
             assert client.test.things.find_one() == {"_id": "a"}
         assert mongods(home) == [pid]
     assert mongods(home) == []
+
+
+def test_a_killed_mongod_is_started_again_while_it_has_a_user(home: Path) -> None:
+    with mongod(home) as uri, Client(uri) as client:
+        insert(uri, "a")
+        [killed] = mongods(home)
+        kill_mongod(home)
+        wait_until(lambda: bool(mongods(home)))
+        assert client.test.things.find_one() == {"_id": "a"}
+        assert killed not in mongods(home)
+    assert mongods(home) == []
+
+
+def test_users_that_all_look_after_a_killed_mongod_start_one(home: Path) -> None:
+    with ExitStack() as users:
+        for _ in range(4):
+            users.enter_context(another_user(home))
+        for _ in range(3):
+            kill_mongod(home)
+            wait_until(lambda: bool(mongods(home)))
+            with Client(embedded._uri(home)) as client:
+                client.admin.command("ping")
+            assert len(mongods(home)) == 1
+    assert mongods(home) == []
+
+
+def test_a_mongod_that_cannot_be_started_again_is_told_and_tried_again(
+    home: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    find = embedded.find_mongod
+    with mongod(home) as uri:
+        monkeypatch.setattr(embedded, "START_S", 1.0)
+        monkeypatch.setattr(embedded, "find_mongod", lambda: home / "nowhere")
+        kill_mongod(home)
+        wait_until(lambda: "mongod would not start" in caplog.text)
+        monkeypatch.setattr(embedded, "START_S", 30.0)
+        monkeypatch.setattr(embedded, "find_mongod", find)
+        wait_until(lambda: bool(mongods(home)))
+        assert names(uri) == []
 
 
 def test_the_mongod_of_a_killed_user_is_shared_and_then_stopped(home: Path) -> None:

@@ -8,6 +8,7 @@ from bson import Timestamp
 from pymongo.database import Database
 
 from locapi import keys
+from locapi.app import create_app
 from locapi.errors import InvalidFix
 from locapi.fixes import FixStore, Receipt
 from locapi.mongo import Document
@@ -172,3 +173,12 @@ def test_an_ordinary_fix_is_one_insert_and_no_query(db: Database[Document], send
         "query": 0,
         "update": 0,
     }
+
+
+def test_the_api_goes_by_the_clock_that_the_application_was_given(db: Database[Document]) -> None:
+    clock = datetime(2017, 1, 1, 12, tzinfo=UTC)
+    api = create_app(database=db, now=lambda: clock).test_client()
+    ahead = a_fix(timestamp="2017-01-02 11:00:00")  # 16:00 UTC
+    assert api.put("/location", json=ahead).status_code == 400
+    clock += timedelta(hours=6)
+    assert api.put("/location", json=ahead).status_code == 200

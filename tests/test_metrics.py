@@ -36,9 +36,9 @@ from locapi.rollup import roll_up
 from locapi.settings import Settings
 from tests.conftest import ROOT, Send, free_port
 from tests.crashing import received_earlier
+from tests.serving import Serving, until
 from tests.test_end_to_end import DEADLINE_S, LOCCTL, ask, wait_for_health
 from tests.test_server import fix
-from tests.test_workers import Serving, until
 
 Samples = dict[str, float]
 

@@ -5,11 +5,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from pymongo.database import Database
 from pymongo.errors import (
+    CursorNotFound,
     DuplicateKeyError,
     NotPrimaryError,
     OperationFailure,
     PyMongoError,
     ServerSelectionTimeoutError,
+    WriteConcernError,
     WTimeoutError,
 )
 
@@ -53,6 +55,10 @@ def test_a_database_that_is_not_there_is_said_in_one_sentence() -> None:
         (NotPrimaryError("x"), DatabaseUnavailable),
         (WTimeoutError("x", 64, {"errmsg": "x"}), DatabaseUnavailable),
         (OperationFailure("x", 50, {"errmsg": "x", "code": 50}), DatabaseUnavailable),
+        # What a roll-up meets when the primary steps down under it.
+        (WriteConcernError("x", 11602, {"errmsg": "x", "code": 11602}), DatabaseUnavailable),
+        (OperationFailure("x", 11601, {"errmsg": "x", "code": 11601}), DatabaseUnavailable),
+        (CursorNotFound("x", 43, {"errmsg": "x", "code": 43}), DatabaseUnavailable),
         (OperationFailure("x", 13, {"errmsg": "x", "code": 13}), DatabaseRefused),
         (DuplicateKeyError("x"), DatabaseRefused),
     ],

@@ -1,0 +1,55 @@
+"""`make faults`: kill, pause and cut off under load, and print what became of it."""
+
+import random
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import click
+
+from tests.faults.load import Load
+from tests.faults.referee import judge, lost
+from tests.faults.replica_set import ReplicaSet
+from tests.faults.report import effects, table, unexcused
+from tests.faults.single_node import SingleNode
+
+Installation = type[SingleNode] | type[ReplicaSet]
+
+ROUNDS: dict[str, tuple[Installation, int]] = {
+    "one mongod": (SingleNode, 13),
+    "replica set": (ReplicaSet, 3),
+}
+
+
+def main(arguments: list[str]) -> int:
+    """Run all, with a seed that may be given; return 1 where a promise was broken."""
+    seed = int(arguments[0]) if arguments else random.randrange(1_000_000)
+    click.echo(f"seed {seed}")
+    return max(
+        _run(title, kind, seed, rounds)
+        for title, (kind, rounds) in ROUNDS.items()
+        if not arguments[1:] or title in arguments[1:]
+    )
+
+
+def _run(title: str, kind: Installation, seed: int, rounds: int) -> int:
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory() as directory:
+        installation = kind(Path(directory), seed)
+        with installation.running():
+            with Load(installation.api.port, seed) as load:
+                faults = list(installation.befall(load, rounds))
+            entries = list(load.entries())
+            told = [*unexcused(load, faults), *judge(installation.uri, entries)]
+            answered = sum(entry.answered for entry in entries)
+            gone = len(lost(installation.uri, entries))
+    click.echo(f"\n{title}: {time.monotonic() - began:.0f} s; columns in seconds: median / most")
+    click.echo("\n".join(table(effects(load, faults))))
+    click.echo(f"fixes answered 200: {answered:,}; faults: {len(faults)}; lost: {gone}")
+    click.echo("\n".join(told) or "each is stored once, and the minutes are those of the reference")
+    return bool(told)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

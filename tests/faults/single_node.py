@@ -1,0 +1,88 @@
+"""One mongod, the API and the roll-up under load, and one of them killed at random moments."""
+
+import json
+import os
+import random
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from tests.conftest import a_fix, free_port
+from tests.faults.load import Load
+from tests.faults.processes import Api, Mongod, RollUp, listens, until
+from tests.faults.report import Fault
+from tests.faults.tracks import CLOCK, JUMP_H
+from tests.test_end_to_end import ask
+
+PAUSE_S = 1.0  # at most, between all being well and the next fault
+
+
+class SingleNode:
+    """All processes of a small installation, and what can befall them."""
+
+    def __init__(self, directory: Path, seed: int) -> None:
+        self._random = random.Random(seed)
+        self.mongod = Mongod(directory, free_port())
+        self.uri = f"mongodb://127.0.0.1:{self.mongod.port}"
+        self.api = Api(directory, free_port(), self.uri)
+        self.rollup = RollUp(directory, self.uri)
+        self.faults: dict[str, Callable[[], object]] = {
+            "mongod killed": self._kill_mongod,
+            "worker killed": self._kill_worker,
+            "API's parent killed": self._kill_parent,
+            "roll-up killed": self._kill_rollup,
+            "clock jumped": self._jump,
+        }
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Start all, and end all."""
+        with ExitStack() as started:
+            for process in (self.mongod, self.api, self.rollup):
+                started.callback(process.end)
+                process.start()
+            until(lambda: listens(self.mongod.port) and listens(self.api.port), "the start")
+            yield
+
+    def befall(self, load: Load, rounds: int) -> Iterator[Fault]:
+        """Let each fault come to pass that many times, in any order, and yield what each did."""
+        for _ in range(rounds):
+            for kind in self._random.sample(list(self.faults), len(self.faults)):
+                time.sleep(self._random.uniform(0, PAUSE_S))
+                yield self._one(kind, load)
+                assert self.mongod.pid
+                assert self.api.pid
+                assert self.rollup.pid
+
+    def _one(self, kind: str, load: Load) -> Fault:
+        began = time.monotonic()
+        self.faults[kind]()
+        until(lambda: load.all_served_since(began), f"{kind}: all clients are served again")
+        return Fault(kind, began, began, began, time.monotonic())
+
+    def _kill_mongod(self) -> None:
+        self.mongod.kill()
+        self.mongod.start()
+
+    def _kill_worker(self) -> None:
+        until(lambda: len(self.api.workers()) == 2, "two workers")
+        os.kill(self._random.choice(self.api.workers()), signal.SIGKILL)
+
+    def _kill_parent(self) -> None:
+        self.api.kill()
+        self.api.start_until_it_serves()
+
+    def _kill_rollup(self) -> None:
+        self.rollup.kill()
+        self.rollup.start()
+
+    def _jump(self) -> None:
+        now = CLOCK + timedelta(hours=self._random.uniform(-JUMP_H, JUMP_H))
+        self.api.clock.set(now)
+        too_far = datetime.isoformat(now + timedelta(hours=25), " ", "seconds")[:19]
+        probe = json.dumps(a_fix(timestamp=too_far, long=0.0, lat=51.48)).encode()
+        code, answer = ask(f"http://127.0.0.1:{self.api.port}", "PUT", "/location", probe)
+        assert code == 400, f"the clock did not jump: {answer}"
