@@ -7,7 +7,7 @@ COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gene
 	--no-emit-index-url --no-annotate --no-header pyproject.toml
 
 .DEFAULT_GOAL = help
-.PHONY: help install run test prove lint format lock bench bench-growth docker-test clean
+.PHONY: help install run test prove fuzz lint format lock bench bench-growth docker-test clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -30,6 +30,9 @@ test: install  ## run all tests
 
 prove: install  ## play 5,000 histories of fixes, crashes and rivals against the reference
 	@HYPOTHESIS_PROFILE=prove $(BIN)/python -m pytest tests/test_histories.py
+
+fuzz: install  ## throw a million bodies, and bytes at a real server; SEED=... repeats a run
+	@$(BIN)/python -m tests.fuzz $(if $(SEED),--seed $(SEED))
 
 lint: install  ## ruff, ruff format, mypy, import-linter
 	@$(BIN)/ruff check .

@@ -9,13 +9,15 @@ from flask import Flask, Response, current_app, jsonify, request
 from pymongo.database import Database
 from werkzeug.exceptions import HTTPException
 
-from locapi import greenlets, mongo, schema
+from locapi import greenlets, mongo, openapi, schema
 from locapi.errors import DatabaseUnavailable, InvalidFix, LocapiError, Overloaded
 from locapi.fixes import FixStore
 from locapi.mongo import Document
 
 RETRY_AFTER_S = 2
 HEALTH_DEADLINE_S = 2
+
+_OPENAPI = openapi.text()
 
 _log = logging.getLogger(__name__)
 
@@ -25,6 +27,7 @@ def install(app: Flask, database: Database[Document]) -> None:
     app.extensions["locapi"] = {"database": database, "fixes": FixStore(database)}
     app.add_url_rule("/location", view_func=put_location, methods=["PUT"])
     app.add_url_rule("/health", view_func=get_health, methods=["GET"])
+    app.add_url_rule("/openapi.json", view_func=get_openapi, methods=["GET"])
     app.register_error_handler(InvalidFix, _invalid_fix)
     app.register_error_handler(LocapiError, _failed)
     app.register_error_handler(HTTPException, _http_error)
@@ -45,6 +48,11 @@ def get_health() -> dict[str, str]:
     """Say whether the database answers."""
     _ping(_part("database"))
     return {"status": "ok"}
+
+
+def get_openapi() -> Response:
+    """Say what the API takes and answers."""
+    return Response(_OPENAPI, content_type="application/json")
 
 
 @greenlets.aside
