@@ -5,6 +5,7 @@ says of a fix and what `schema.parse` says are compared by tests, difference by 
 """
 
 import json
+from collections.abc import Callable
 from importlib import metadata
 from typing import Any
 
@@ -67,7 +68,11 @@ def _local_time(_: bool) -> Node:
     return {"type": "string", "pattern": f"^{schema.TIMESTAMP}$", "examples": examples}
 
 
-_RULES = {"number": _number, "text": _text, "local_time": _local_time}
+_RULES: dict[str, Callable[[Any], Node]] = {
+    "number": _number,
+    "text": _text,
+    "local_time": _local_time,
+}
 
 
 def _field(name: str, rules: Node) -> Node:

@@ -2,7 +2,8 @@
 
 import io
 import sys
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterator, MutableMapping
+from contextlib import contextmanager
 from typing import Any
 
 from flask import Flask, Response
@@ -49,14 +50,25 @@ class Server:
         if not whole:
             headers.append((b"connection", b"close"))
         start = {"type": "http.response.start", "status": response.status_code}
-        await send({**start, "headers": headers})
-        await send({"type": "http.response.body", "body": content})
+        with _unless_gone():
+            await send({**start, "headers": headers})
+            await send({"type": "http.response.body", "body": content})
 
     def _answer(self, environ: dict[str, Any]) -> tuple[Response, bytes]:
         # What Flask.wsgi_app does, without the detour by way of WSGI's callbacks.
         with self._app.request_context(environ):
             response = self._app.full_dispatch_request()
             return response, response.get_data()
+
+
+@contextmanager
+def _unless_gone() -> Iterator[None]:
+    """Answer nobody who has left: of requests in a pipeline uvicorn tells only the last."""
+    try:
+        yield
+    except RuntimeError as error:  # uvloop has no kind of its own for it
+        if "the handler is closed" not in str(error):
+            raise
 
 
 def create_server() -> Server:

@@ -40,7 +40,7 @@ def main() -> None:
                 come = throw.at_socket(url, asked.seed, asked.requests)
                 say("requests at a socket", asyncio.run(come))
                 for mode in ("positive", "negative"):
-                    said = check(url, Path(scratch), mode, asked.examples)
+                    said = check(url, Path(scratch), mode, asked.examples, asked.seed)
                     say(f"schemathesis, {mode}", said)
 
 

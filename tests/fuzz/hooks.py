@@ -1,4 +1,4 @@
-"""For schemathesis: what is valid by the document's pattern must also be a date, and in the past."""
+"""For schemathesis: what is valid by the pattern must also be a date, and in the past."""
 
 import os
 from typing import Any

@@ -15,7 +15,7 @@ def serving(mongodb_uri: str, log: Path) -> Iterator[str]:
     """Yield the URL of `locctl serve`, whose log must bear no traceback and no worker's end."""
     port = free_port()
     environ = {**os.environ, "MONGODB_URI": mongodb_uri, "LOCAPI_DATABASE": f"fuzz_{port}"}
-    command = [LOCCTL, "serve", "--port", str(port), "--workers", "2"]
+    command = [str(LOCCTL), "serve", "--port", str(port), "--workers", "2"]
     with log.open("w") as out:
         process = subprocess.Popen(command, env=environ, stdout=out, stderr=out)
     try:

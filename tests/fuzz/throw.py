@@ -1,4 +1,4 @@
-"""Throw, and hold every answer against the contract; the first that breaks it fails, with its body."""
+"""Throw, and hold every answer against the contract; the first that breaks it is shown whole."""
 
 import asyncio
 import json
