@@ -9,7 +9,7 @@ COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gene
 	--no-emit-index-url --no-annotate --no-header pyproject.toml
 
 .DEFAULT_GOAL = help
-.PHONY: help install run test prove faults lint format lock audit bench bench-growth docker-test clean
+.PHONY: help install run test prove faults fuzz lint format lock audit bench bench-growth docker-test clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -35,6 +35,9 @@ prove: install  ## play 5,000 histories of fixes, crashes and rivals against the
 
 faults: install  ## kill, pause and cut off processes under load, some 8 minutes; SEED=N repeats one
 	@$(BIN)/python -m tests.faults $(SEED)
+
+fuzz: install  ## throw a million bodies, and bytes at a real server; SEED=... repeats a run
+	@$(BIN)/python -m tests.fuzz $(if $(SEED),--seed $(SEED))
 
 lint: install  ## ruff, ruff format, mypy, import-linter
 	@$(BIN)/ruff check .

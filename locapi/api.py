@@ -14,7 +14,7 @@ from flask import Flask, Response, current_app, jsonify, request
 from pymongo.database import Database
 from werkzeug.exceptions import HTTPException
 
-from locapi import backlog, greenlets, logs, mongo, schema
+from locapi import backlog, greenlets, logs, mongo, openapi, schema
 from locapi.errors import DatabaseUnavailable, InvalidFix, LocapiError, Overloaded
 from locapi.fixes import FixStore
 from locapi.incidents import Incidents
@@ -24,6 +24,7 @@ from locapi.mongo import Document
 RETRY_AFTER_S = 2
 HEALTH_DEADLINE_S = 2
 
+_OPENAPI = openapi.text()
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 _log = logging.getLogger(__name__)
@@ -57,6 +58,7 @@ def install(
     app.add_url_rule("/location", view_func=put_location, methods=["PUT"])
     app.add_url_rule("/health", view_func=get_health, methods=["GET"])
     app.add_url_rule("/metrics", view_func=get_metrics, methods=["GET"])
+    app.add_url_rule("/openapi.json", view_func=get_openapi, methods=["GET"])
     app.register_error_handler(InvalidFix, _invalid_fix)
     app.register_error_handler(LocapiError, _failed)
     app.register_error_handler(HTTPException, _http_error)
@@ -101,6 +103,11 @@ def get_health() -> dict[str, str]:
     _ping(_part("database"))
     _incidents().succeeded()
     return {"status": "ok"}
+
+
+def get_openapi() -> Response:
+    """Say what the API takes and answers."""
+    return Response(_OPENAPI, content_type="application/json")
 
 
 @greenlets.aside

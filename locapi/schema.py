@@ -8,16 +8,22 @@ from datetime import datetime
 from typing import Any, NamedTuple, NoReturn
 
 from cerberus import Validator
+from cerberus.errors import BasicErrorHandler, ValidationError
 
 from locapi.errors import InvalidFix
 
 MAX_BODY_BYTES = 8 * 1024
-
-_LARGEST = sys.float_info.max
-_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
-_TIMESTAMP = re.compile(
-    r"[0-9]{4}-[0-9]{2}-[0-9]{2} (?:[01][0-9]|2[0-3]):[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,6})?"
+LARGEST = sys.float_info.max
+CONTROL = r"\x00-\x1f\x7f-\x9f"
+TIMESTAMP = (
+    "[0-9]{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])"
+    r" (?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\.[0-9]{1,6})?"
 )
+
+_MAX_FIELDS = 20  # Cerberus takes time by the square of the faults it finds
+_MAX_NAME = 64
+_UNPRINTABLE = re.compile(rf"[{CONTROL}\ud800-\udfff]")
+_TIMESTAMP = re.compile(TIMESTAMP)
 
 
 class Fix(NamedTuple):
@@ -39,6 +45,14 @@ def _wall(text: str) -> datetime:
     return wall.replace(microsecond=wall.microsecond // 1000 * 1000)
 
 
+class _Faults(BasicErrorHandler):  # type: ignore[misc]
+    """Cerberus's messages, without the deep copies it makes of values, however deep these are."""
+
+    def add(self, error: ValidationError) -> None:
+        """Take one fault of a flat document."""
+        self._insert_error(error.document_path, self._format_message(error.field, error))
+
+
 class _FixValidator(Validator):  # type: ignore[misc]
     """Cerberus with one rule a field, its type included: a rule costs more to find than to check.
 
@@ -57,10 +71,10 @@ class _FixValidator(Validator):  # type: ignore[misc]
 
     def _validate_number(self, bounds: dict[str, float], field: str, value: Any) -> None:
         """{'type': 'dict'}"""  # noqa: D400, D415
-        # By its very type, as True is an int too. Comparing refuses what is not finite.
+        # Every JSON number is decoded to a float. Comparing refuses what is not finite.
         least, most = bounds["min"], bounds["max"]
-        if type(value) not in (int, float) or not least <= value <= most:
-            wanted = f"{least} or more" if most == _LARGEST else f"from {least} to {most}"
+        if type(value) is not float or not least <= value <= most:
+            wanted = f"{least} or more" if most == LARGEST else f"from {least} to {most}"
             self._error(field, f"must be a number {wanted}, such as {bounds['example']}")
 
     def _validate_text(self, lengths: dict[str, int], field: str, value: Any) -> None:
@@ -80,8 +94,8 @@ RULES: dict[str, dict[str, Any]] = {
     "timestamp": {"local_time": True},
     "lat": _number(-90, 90, 40.7128),
     "long": _number(-180, 180, -74.006),
-    "accuracy": _number(0, _LARGEST, 5),
-    "speed": _number(0, _LARGEST, 1.4),
+    "accuracy": _number(0, LARGEST, 5),
+    "speed": _number(0, LARGEST, 1.4),
     "user_id": {"text": {"min": 1, "max": 128}},
 }
 
@@ -90,7 +104,7 @@ class _Validators(threading.local):
     """One validator a thread, because a validator keeps the document it is at."""
 
     def __init__(self) -> None:
-        self.mine = _FixValidator(RULES, require_all=True)
+        self.mine = _FixValidator(RULES, require_all=True, error_handler=_Faults)
 
 
 _validators = _Validators()
@@ -107,8 +121,11 @@ def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return body
 
 
-# Made once: `json.loads` with arguments makes a new decoder each time.
-_decoder = json.JSONDecoder(parse_constant=_no_constant, object_pairs_hook=_unique_keys)
+# Made once: `json.loads` with arguments makes a new decoder each time. Whole numbers are read as
+# floats too, because Python refuses an int of more than 4,300 digits.
+_decoder = json.JSONDecoder(
+    parse_int=float, parse_constant=_no_constant, object_pairs_hook=_unique_keys
+)
 
 
 def _decode(body: bytes) -> dict[str, Any]:
@@ -124,7 +141,15 @@ def _decode(body: bytes) -> dict[str, Any]:
         raise InvalidFix("the body is nested too deep") from error
     if not isinstance(document, dict):
         raise InvalidFix("the body is not a JSON object")
+    if len(document) > _MAX_FIELDS:
+        raise InvalidFix(f"the body has {len(document)} fields, where a fix has {len(RULES)}")
     return document
+
+
+def _told(name: str) -> str:
+    """Return a field's name as an answer can bear it: short, and text that can be encoded."""
+    short = name if len(name) <= _MAX_NAME else f"{name[:_MAX_NAME]}…"
+    return short.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def parse(body: bytes) -> Fix:
@@ -132,13 +157,14 @@ def parse(body: bytes) -> Fix:
     document = _decode(body)
     validator = _validators.mine
     if not validator.validate(document, normalize=False):
-        raise InvalidFix("the fix breaks the rules", validator.errors)
+        faults = {_told(name): messages for name, messages in validator.errors.items()}
+        raise InvalidFix("the fix breaks the rules", faults)
     return Fix(
         user_id=document["user_id"],
         local_time=document["timestamp"],
         wall=_wall(document["timestamp"]),
-        lat=float(document["lat"]),
-        long=float(document["long"]),
-        accuracy=float(document["accuracy"]),
-        speed=float(document["speed"]),
+        lat=document["lat"],
+        long=document["long"],
+        accuracy=document["accuracy"],
+        speed=document["speed"],
     )

@@ -54,8 +54,14 @@ class Server:
         if not whole:
             headers.append((b"connection", b"close"))
         start = {"type": "http.response.start", "status": response.status_code}
-        await send({**start, "headers": headers})
-        await send({"type": "http.response.body", "body": content})
+        try:
+            await send({**start, "headers": headers})
+            await send({"type": "http.response.body", "body": content})
+        except RuntimeError as error:
+            # Of those in a pipeline whose client has left, uvicorn tells only the last. uvloop
+            # has no kind of its own for it.
+            if "the handler is closed" not in str(error):
+                raise
 
     async def _dispatch(self, environ: dict[str, Any]) -> tuple[Response, bytes]:
         if self._in_progress >= MAX_IN_PROGRESS:

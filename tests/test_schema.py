@@ -3,10 +3,12 @@
 import json
 import math
 import sys
+import time
 import unicodedata
 from datetime import datetime
 from typing import Any
 
+import orjson
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -141,6 +143,39 @@ def test_every_fault_is_named_at_once() -> None:
         "user_id",
         "altitude",
     }
+
+
+@pytest.mark.parametrize("inner", ["[%s]", '{"a":%s}'])
+@pytest.mark.parametrize("depth", [1, 100, 490, 510, 700, 900, 980, 1200])
+@pytest.mark.parametrize("place", ['"lat":', '"user_id":', '"timestamp":', '"deeper":'])
+def test_a_value_nested_to_any_depth_is_refused(place: str, depth: int, inner: str) -> None:
+    opening, closing = inner.split("%s")
+    body = f"{{{place}{opening * depth}1{closing * depth}}}".encode()
+    assert len(body) <= schema.MAX_BODY_BYTES
+    with pytest.raises(InvalidFix):
+        schema.parse(body)
+
+
+def test_as_many_unknown_fields_as_a_body_holds_are_refused_at_once() -> None:
+    body = "{" + ",".join(f'"{number:x}":1' for number in range(930)) + "}"
+    assert 7_000 < len(body) <= schema.MAX_BODY_BYTES
+    start = time.perf_counter()
+    with pytest.raises(InvalidFix, match="has 930 fields, where a fix has 6"):
+        schema.parse(body.encode())
+    assert time.perf_counter() - start < 0.1
+
+
+def test_the_names_of_unknown_fields_are_told_short_and_as_text_that_any_decoder_reads() -> None:
+    told = faults(**{"\ud800": 1, "ü\n": 2, "x" * 5000: 3})
+    assert told == {name: ["unknown field"] for name in ("\\ud800", "ü\n", "x" * 64 + "…")}
+    assert json.loads(orjson.dumps(told)) == told
+
+
+@pytest.mark.parametrize("digits", [400, 4_300, 4_301, 7_900])
+def test_a_number_of_any_length_is_told_to_be_out_of_bounds(digits: int) -> None:
+    with pytest.raises(InvalidFix) as caught:
+        schema.parse(VALID.replace("40.7", "9" * digits).encode())
+    assert list(caught.value.fields) == ["lat"]
 
 
 VALID = json.dumps(a_fix())

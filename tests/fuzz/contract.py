@@ -1,0 +1,55 @@
+"""Let schemathesis hold a running server against its own OpenAPI document."""
+
+import json
+import os
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+SCHEMATHESIS = Path(sys.executable).with_name("schemathesis")
+
+# By the pattern alone a timestamp may be out of range; only the hooks of `positive` narrow it.
+_CHECKS: dict[str, list[str]] = {
+    "positive": [],
+    "negative": ["--exclude-checks", "positive_data_acceptance"],
+}
+
+
+def check(url: str, directory: Path, mode: str, examples: int, seed: int = 1) -> str:
+    """Send requests that are valid by the document, or that are not; return the last line said.
+
+    What it writes goes to `directory`. Raises AssertionError with all it said if it found fault.
+    """
+    # fmt: off
+    command = [
+        str(SCHEMATHESIS), "run", f"{url}/openapi.json", "--mode", mode,
+        "--max-examples", str(examples), "--checks", "all", *_CHECKS[mode],
+        "--phases", "examples,coverage,fuzzing", "--seed", str(seed), "--max-response-time", "5",
+        "--continue-on-failure", "--no-color", *absent_paths(url),
+    ]
+    # fmt: on
+    environ = {**os.environ, "SCHEMATHESIS_HOOKS": "tests.fuzz.hooks", "FUZZ_MODE": mode}
+    environ["PYTHONPATH"] = str(Path(__file__).parents[2])
+    done = subprocess.run(
+        command, cwd=directory, env=environ, capture_output=True, text=True, timeout=900
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout.strip().splitlines()[-1].strip("= ")
+
+
+def absent_paths(url: str) -> list[str]:
+    """Return the options that leave out what this server does not have."""
+    with urllib.request.urlopen(f"{url}/openapi.json", timeout=10) as answer:
+        paths = json.load(answer)["paths"]
+    return [f"--exclude-path={path}" for path in paths if not _answers(url + path)]
+
+
+def _answers(address: str) -> bool:
+    try:
+        urllib.request.urlopen(address, timeout=10).close()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code != 404
+    return True
