@@ -12,6 +12,7 @@ from cli.export import export
 from cli.prune import prune
 from cli.rollup import rollup
 from cli.serve import serve
+from cli.token import token
 from cli.verify import verify
 from locapi.errors import LocapiError, Misconfigured
 
@@ -52,5 +53,5 @@ def locctl() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
 
 
-for command in (serve, rollup, export, prune, verify, erase):
+for command in (serve, rollup, export, prune, verify, erase, token):
     locctl.add_command(command)

@@ -6,7 +6,8 @@ from datetime import timedelta
 import click
 from pymongo.database import Database
 
-from cli.prune import Duration, prune_along
+from cli.durations import Duration
+from cli.prune import prune_along
 from locapi import mongo
 from locapi.errors import DatabaseUnavailable
 from locapi.mongo import FIXES, MINUTES, Document

@@ -12,6 +12,7 @@ from werkzeug.routing import MapAdapter
 from locapi import api, mongo, utc
 from locapi.mongo import Document
 from locapi.settings import Settings
+from locapi.tokens import Gate
 
 
 class _NoSessions(SessionInterface):
@@ -50,9 +51,10 @@ def create_app(
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.url_map.merge_slashes = False  # `//location` is another path: 404, not a redirect
+    settings = settings or Settings.from_environ()
     if database is None:
-        database = _open_database(settings or Settings.from_environ())
-    api.install(app, database)
+        database = _open_database(settings)
+    api.install(app, database, None if settings.auth == "off" else Gate(database))
     utc.load()
     return app
 

@@ -34,6 +34,11 @@ class Settings:
         "where the embedded database lives; readable by its owner only",
         shown="the user's data directory",
     )
+    auth: str = _setting(
+        "LOCAPI_AUTH",
+        "off",
+        "`token`: who sends a fix must bear a token of its user; `off`: anyone may send anything",
+    )
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str] = os.environ) -> "Settings":
@@ -51,6 +56,8 @@ class Settings:
         values: dict[str, Any] = {known[n]: value for n, value in given.items() if n in known}
         if "data_dir" in values:
             values["data_dir"] = Path(values["data_dir"]).expanduser().absolute()
+        if values.get("auth", "off") not in ("off", "token"):
+            raise Misconfigured("LOCAPI_AUTH cannot be used: write off or token")
         return cls(**values)
 
 
