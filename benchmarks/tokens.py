@@ -10,7 +10,7 @@ from pymongo.database import Database
 
 from benchmarks.harness import ROUNDS, Row, Target, interleave
 from benchmarks.ingest import MANY
-from benchmarks.load import MOST, STORED, USERS, drive
+from benchmarks.load import MOST, STORED, USERS, Load, drive
 from benchmarks.serving import LOCCTL_SERVE, Scratch, scratch, serving
 from locapi import mongo
 from locapi.mongo import TOKENS, Document
@@ -34,9 +34,7 @@ def measure() -> list[Row]:
                 {
                     "without": partial(drive, open_to_all.port, STORED, MANY),
                     "with": partial(drive, guarded.port, STORED, MANY, usual),
-                    "new": lambda: drive(
-                        guarded.port, STORED, MANY, _senders(database, home, MOST)
-                    ),
+                    "new": partial(_drive_new, guarded.port, database, home),
                 }
             )
     rates = {name: [load.rate for load in samples] for name, samples in loads.items()}
@@ -48,6 +46,10 @@ def measure() -> list[Row]:
         Row(f"{what}, each token for the first time", "a second", rates["new"], peer),
         Row("check of a token that is remembered", "µs", check_us),
     ]
+
+
+def _drive_new(port: int, database: Database[Document], home: Scratch) -> Load:
+    return drive(port, STORED, MANY, _senders(database, home, MOST))
 
 
 def _senders(database: Database[Document], home: Scratch, count: int) -> Path:
