@@ -10,12 +10,12 @@ from typing import Any
 
 import click
 
-from benchmarks import export, growth, ingest, lone, memory, prune, rollup, seen, servers
+from benchmarks import export, growth, ingest, lone, memory, prune, rollup, seen, servers, tokens
 from benchmarks.harness import Row, table
 from locapi import embedded
 
 RESULTS = Path(__file__).with_name("results.json")
-USUAL = ("ingest", "lone", "rollup", "export", "prune", "memory", "seen")
+USUAL = ("ingest", "lone", "rollup", "export", "prune", "memory", "seen", "tokens")
 
 
 MEASUREMENTS: dict[str, Callable[[], list[Row]]] = {
@@ -26,6 +26,7 @@ MEASUREMENTS: dict[str, Callable[[], list[Row]]] = {
     "prune": prune.measure,
     "memory": memory.measure,
     "seen": seen.measure,
+    "tokens": tokens.measure,
     "servers": servers.measure,
     "growth": growth.measure,
 }

@@ -10,9 +10,10 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from pathlib import Path
 from statistics import quantiles
 
 CONNECTIONS = 32
@@ -22,6 +23,7 @@ ANSWER_S = 30
 USERS = 1_000
 STORED = '"stored"'
 ECHOED = '"user_id"'
+EPOCH_S = 100_000  # some 70 days from 2017 on, at a minute a second
 # One a continent, and the sea: what a zone costs depends on where it is.
 PLACES = [
     (40.71, -74.0),
@@ -45,33 +47,55 @@ class Load:
     p99_ms: float
 
 
-def drive(port: int, expect: str, connections: int = CONNECTIONS) -> Load:
-    """Load the server on this port for some seconds; every answer must be 200 and hold `expect`."""
+def drive(
+    port: int, expect: str, connections: int = CONNECTIONS, senders: Path | None = None
+) -> Load:
+    """Load the server on this port for some seconds; every answer must be 200 and hold `expect`.
+
+    `senders` has a line a user: name and token, which is sent, separated by a tab. Without
+    it the users have new names each time and send no token.
+    """
     command = [sys.executable, "-m", "benchmarks.load", str(port), expect, str(connections)]
+    command += [] if senders is None else [str(senders)]
     done = subprocess.run(command, stdout=subprocess.PIPE, check=True)  # noqa: S603  all ours
     return Load(**json.loads(done.stdout))
 
 
-def bodies() -> Iterator[str]:
-    """Yield valid fixes, all new, as JSON: many users, each in order of time."""
-    run = f"{time.time_ns():x}"
-    start = datetime(2017, 7, 30)  # noqa: DTZ001  what a device sends has no zone
+def bodies(users: Sequence[str], start: datetime) -> Iterator[str]:
+    """Yield valid fixes of the users as JSON, one of each and then the next, in order of time."""
     for number in range(MOST):
         lat, long = PLACES[number % len(PLACES)]
         fix = {
-            "timestamp": (start + timedelta(seconds=number // USERS)).isoformat(" ") + ".919",
+            "timestamp": (start + timedelta(seconds=number // len(users))).isoformat(" ") + ".919",
             "lat": lat + number % 97 / 1000,
             "long": long + number % 89 / 1000,
             "accuracy": 5 + number % 20,
             "speed": number % 30 / 10,
-            "user_id": f"{run}-{number % USERS}",
+            "user_id": users[number % len(users)],
         }
         yield json.dumps(fix)
 
 
-def _request(body: str) -> bytes:
+def _requests(senders: Path | None) -> list[bytes]:
+    """Return requests whose fixes are all new."""
+    start = datetime(2017, 7, 30)  # noqa: DTZ001  what a device sends has no zone
+    if senders is None:
+        run = f"{time.time_ns():x}"
+        return [_request(body) for body in bodies([f"{run}-{n}" for n in range(USERS)], start)]
+    users, tokens = zip(
+        *(line.split("\t") for line in senders.read_text().splitlines()), strict=True
+    )
+    # The users are those of the last time, and their fixes later: a minute a second.
+    start += timedelta(minutes=int(time.time()) % EPOCH_S)
+    return [
+        _request(body, f"Authorization: Bearer {tokens[number % len(tokens)]}\r\n")
+        for number, body in enumerate(bodies(users, start))
+    ]
+
+
+def _request(body: str, header: str = "") -> bytes:
     head = "PUT /location HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
-    return f"{head}Content-Length: {len(body)}\r\n\r\n{body}".encode()
+    return f"{head}{header}Content-Length: {len(body)}\r\n\r\n{body}".encode()
 
 
 class _Connection:
@@ -99,8 +123,8 @@ class _Connection:
         return time.perf_counter() - self._sent_at
 
 
-def _run(port: int, expect: bytes, connections: int) -> Load:
-    requests = iter([_request(body) for body in bodies()])
+def _run(port: int, expect: bytes, connections: int, senders: Path | None) -> Load:
+    requests = iter(_requests(senders))
     selector = selectors.DefaultSelector()
     for connection in [_Connection(port) for _ in range(connections)]:
         selector.register(connection.socket, selectors.EVENT_READ, connection)
@@ -124,5 +148,6 @@ def _run(port: int, expect: bytes, connections: int) -> Load:
 
 
 if __name__ == "__main__":
-    port, expect, connections = sys.argv[1:]
-    json.dump(vars(_run(int(port), expect.encode(), int(connections))), sys.stdout)
+    port, expect, connections, *senders = sys.argv[1:]
+    load = _run(int(port), expect.encode(), int(connections), Path(*senders) if senders else None)
+    json.dump(vars(load), sys.stdout)

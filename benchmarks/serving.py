@@ -60,14 +60,17 @@ def scratch() -> Iterator[Scratch]:
 
 
 @contextmanager
-def serving(command: Sequence[str], home: Scratch) -> Iterator[Server]:
-    """Run a server, with `{port}` in its command filled in, from its first answer to its end."""
+def serving(command: Sequence[str], home: Scratch, **changed: str) -> Iterator[Server]:
+    """Run a server, with `{port}` in its command filled in, from its first answer to its end.
+
+    Its environment is the scratch database's with these variables changed.
+    """
     port = _free_port()
     log = home.directory / f"{port}.log"
     with log.open("w") as out:
         process = subprocess.Popen(  # noqa: S603  the command is all ours
             [word.format(port=port) for word in command],
-            env=home.environ,
+            env={**home.environ, **changed},
             stdout=out,
             stderr=out,
         )

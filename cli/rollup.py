@@ -9,7 +9,8 @@ from functools import partial
 import click
 from pymongo.database import Database
 
-from cli.prune import Duration, prune_along
+from cli.durations import Duration
+from cli.prune import prune_along
 from locapi import mongo
 from locapi.errors import DatabaseUnavailable
 from locapi.incidents import Incidents

@@ -15,14 +15,24 @@ from pymongo.database import Database
 from werkzeug.exceptions import HTTPException
 
 from locapi import backlog, greenlets, logs, mongo, openapi, schema
-from locapi.errors import DatabaseUnavailable, InvalidFix, LocapiError, Overloaded
+from locapi.errors import (
+    DatabaseUnavailable,
+    Forbidden,
+    InvalidFix,
+    LocapiError,
+    Overloaded,
+    Unauthorized,
+)
 from locapi.fixes import FixStore
 from locapi.incidents import Incidents
 from locapi.metrics import Metrics
 from locapi.mongo import Document
+from locapi.schema import Fix
+from locapi.tokens import Gate
 
 RETRY_AFTER_S = 2
 HEALTH_DEADLINE_S = 2
+CHALLENGE = 'Bearer realm="locapi"'  # RFC 6750, 3: the scheme never stands alone
 
 _OPENAPI = openapi.text()
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -37,13 +47,21 @@ class Answer(Response):
 
 
 def install(
-    app: Flask, database: Database[Document], metrics: Metrics, now: Callable[[], datetime]
+    app: Flask,
+    database: Database[Document],
+    metrics: Metrics,
+    now: Callable[[], datetime],
+    gate: Gate | None,
 ) -> None:
-    """Add the endpoints, on this database and clock, and JSON answers for every error."""
+    """Add the endpoints, on this database and clock, and JSON answers for every error.
+
+    With a gate, who puts a fix must bear a token of its user.
+    """
     puts = Incidents(_log, "PUT /location")
     app.extensions["locapi"] = {
         "database": database,
         "fixes": FixStore(database, now, metrics),
+        "gate": gate,
         "metrics": metrics,
         "puts": puts,
         "incidents": {
@@ -55,11 +73,14 @@ def install(
     }
     app.before_request(partial(_begin, _request_ids()))
     app.after_request(_finish)
-    app.add_url_rule("/location", view_func=put_location, methods=["PUT"])
+    put = put_location if gate is None else put_own_location
+    app.add_url_rule("/location", "put_location", put, methods=["PUT"])
     app.add_url_rule("/health", view_func=get_health, methods=["GET"])
     app.add_url_rule("/metrics", view_func=get_metrics, methods=["GET"])
     app.add_url_rule("/openapi.json", view_func=get_openapi, methods=["GET"])
     app.register_error_handler(InvalidFix, _invalid_fix)
+    app.register_error_handler(Unauthorized, _unauthorized)
+    app.register_error_handler(Forbidden, _forbidden)
     app.register_error_handler(LocapiError, _failed)
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(Exception, _bug)
@@ -87,7 +108,20 @@ def _finish(response: Response) -> Response:
 
 def put_location() -> Answer:
     """Take one fix."""
-    receipt = _part("fixes").put(schema.parse(_body()))
+    return _put(schema.parse(_body()))
+
+
+def put_own_location() -> Answer:
+    """Take one fix of the user whose token the request bears."""
+    user_id = _part("gate").sender(request.environ.get("HTTP_AUTHORIZATION"))
+    fix = schema.parse(_body())
+    if fix.user_id != user_id:
+        raise Forbidden("the fix is another user's than the token")
+    return _put(fix)
+
+
+def _put(fix: Fix) -> Answer:
+    receipt = _part("fixes").put(fix)
     _part("puts").succeeded()
     # None of the three needs escaping, and the JSON encoder is no small part of a request.
     answer = Answer(
@@ -165,6 +199,17 @@ def _error(status: int, code: str, message: str, **more: Any) -> Answer:
 
 def _invalid_fix(error: InvalidFix) -> Response:
     return _error(400, "invalid_fix", str(error), fields=error.fields)
+
+
+def _unauthorized(_: Unauthorized) -> Response:
+    # Not why: whether a token exists, or did, is its bearer's business.
+    response = _error(401, "unauthorized", "send a valid token: `Authorization: Bearer locapi_…`")
+    response.headers["WWW-Authenticate"] = CHALLENGE
+    return response
+
+
+def _forbidden(_: Forbidden) -> Response:
+    return _error(403, "forbidden", "this token may not send fixes of that user_id")
 
 
 def _failed(error: LocapiError) -> Response:

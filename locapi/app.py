@@ -18,6 +18,7 @@ from locapi.errors import LocapiError
 from locapi.metrics import Metrics
 from locapi.mongo import Document
 from locapi.settings import Settings
+from locapi.tokens import Gate
 
 
 class _NoSessions(SessionInterface):
@@ -79,9 +80,11 @@ def create_app(
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.url_map.merge_slashes = False  # `//location` is another path: 404, not a redirect
+    settings = settings or Settings.from_environ()
     if database is None:
-        database = _open_database(settings or Settings.from_environ())
-    api.install(app, database, app.metrics, now)
+        database = _open_database(settings)
+    gate = None if settings.auth == "off" else Gate(database, now)
+    api.install(app, database, app.metrics, now, gate)
     utc.load()
     return app
 

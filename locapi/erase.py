@@ -1,4 +1,4 @@
-"""Remove a user: raw fixes, minutes, and what minutes remember.
+"""Remove a user: raw fixes, minutes, what minutes remember, and tokens.
 
 Fixes of the user that arrive meanwhile stay. What a minute counts of them is told
 from what it counted before by the raw fixes: those of before are gone by then.
@@ -15,7 +15,7 @@ from pymongo import DeleteOne
 from pymongo.database import Database
 
 from locapi import keys, mongo, rollup, watermarks
-from locapi.mongo import ERASURES, FIXES, MINUTES, Document
+from locapi.mongo import ERASURES, FIXES, MINUTES, TOKENS, Document
 
 _PAGE = 1_000
 _POLL_S = 0.05
@@ -36,6 +36,7 @@ def erase(database: Database[Document], user_id: str) -> Erased:
     Where it is cut off, do it again: until then nothing received since is pruned.
     """
     with mongo.translated_errors():
+        database[TOKENS].delete_many({"user_id": user_id})
         note, bound = _note(database, user_id)
         old = {"_id": keys.of_user(user_id), "received_at": {"$lt": bound}}
         fixes = database[FIXES].delete_many(old).deleted_count

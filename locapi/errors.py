@@ -19,6 +19,14 @@ class InvalidFix(LocapiError):
         self.fields = {name: list(faults) for name, faults in (fields or {}).items()}
 
 
+class Unauthorized(LocapiError):
+    """The sender's fault: the request bears no valid token."""
+
+
+class Forbidden(LocapiError):
+    """The sender's fault: the token is another user's than the fix."""
+
+
 class Misconfigured(LocapiError):
     """The operator's fault: a setting or an argument cannot be used; the text says what to do."""
 

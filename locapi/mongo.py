@@ -27,6 +27,7 @@ FIXES = "fixes"
 MINUTES = "minutes"
 WATERMARKS = "watermarks"
 ERASURES = "erasures"
+TOKENS = "tokens"
 
 _NAMESPACE_EXISTS = 48
 _URI_FAULTS = {  # by what the driver says of it
@@ -47,6 +48,8 @@ _INDEXES = {
     ],
     # The roll-up finds the few minutes that still miss a fix; sparse, so the rest costs nothing.
     MINUTES: [IndexModel([("missing", ASCENDING)], sparse=True)],
+    # Those of one user are listed, and go with the user.
+    TOKENS: [IndexModel([("user_id", ASCENDING)])],
 }
 
 

@@ -100,6 +100,14 @@ RULES: dict[str, dict[str, Any]] = {
 }
 
 
+def user_id_faults(user_id: str) -> list[str]:
+    """Return what is wrong with a user's name, by the rule that a fix must keep too."""
+    validator = _FixValidator({"user_id": RULES["user_id"]})
+    validator.validate({"user_id": user_id}, normalize=False)
+    faults: list[str] = validator.errors.get("user_id", [])
+    return faults
+
+
 class _Validators(threading.local):
     """One validator a thread, because a validator keeps the document it is at."""
 

@@ -44,6 +44,12 @@ def _directory(path: str) -> Path:
         raise ValueError("the home directory that ~ stands for is not known") from error
 
 
+def _auth(word: str) -> str:
+    if word not in ("off", "token"):
+        raise ValueError("write off or token")
+    return word
+
+
 def _setting(
     variable: str,
     default: Any,
@@ -85,6 +91,12 @@ class Settings:
         parse=_directory,
         show=str,
         shown="the user's data directory",
+    )
+    auth: str = _setting(
+        "LOCAPI_AUTH",
+        "off",
+        "`token`: who sends a fix must bear a token of its user; `off`: anyone may send anything",
+        parse=_auth,
     )
 
     def __repr__(self) -> str:

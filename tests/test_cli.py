@@ -157,11 +157,13 @@ def test_a_reader_that_has_enough_ends_the_export_quietly(
         (["rollup", "--watch", "0"], "Invalid value for '--watch'"),
         (["export", "--since", "yesterday"], "'yesterday' is no time; write 2017-01-01"),
         (["export", "--format", "xls"], "'xls' is not one of"),
+        (["serve", "--host", "0.0.0.0"], "0.0.0.0 is open to other machines"),
         (["serve", "--port", "0"], "Invalid value for '--port'"),
         (["prune"], "Missing option '--older-than'"),
         (["prune", "--older-than", "7"], "'7' is no duration; write 90s, 15m, 36h or 7d"),
         (["prune", "--older-than", "999999d"], "'999999d' is too long; the most is 36500d"),
         (["erase"], "Missing argument 'USER'"),
+        (["token", "add", "--user", "a\tb"], "must have no control character"),
         (["nothing"], "No such command"),
     ],
 )
@@ -178,6 +180,7 @@ def test_a_misuse_exits_2_and_says_what_is_wrong(
     ("variable", "value", "said"),
     [
         ("LOCAPI_DATBASE", "x", "LOCAPI_DATBASE: no such setting"),
+        ("LOCAPI_AUTH", "on", "LOCAPI_AUTH cannot be used: write off or token"),
         ("MONGODB_URI", "mongodb://", "MONGODB_URI cannot be used"),
     ],
 )
@@ -189,7 +192,9 @@ def test_a_setting_that_cannot_be_used_exits_2(
     assert said in misused.stderr
 
 
-@pytest.mark.parametrize("command", ["", *main.locctl.commands])
+@pytest.mark.parametrize(
+    "command", ["", *main.locctl.commands, "token add", "token list", "token revoke"]
+)
 def test_every_help_has_an_example(locctl: Locctl, command: str) -> None:
     helped = locctl(*command.split(), "--help")
     assert helped.returncode == 0
