@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from pymongo import ASCENDING, IndexModel, MongoClient, WriteConcern
@@ -53,7 +54,7 @@ def open_database(settings: Settings) -> Iterator[Database[Document]]:
     what a majority has. It connects at the first use. Raises Misconfigured for
     a URI or name that cannot be used.
     """
-    with serving_uri(settings) as uri, _client(uri) as client:
+    with serving_uri(settings) as uri, _client(uri, settings.mongodb_password_file) as client:
         try:
             database = client.get_database(
                 settings.database,
@@ -75,14 +76,37 @@ def serving_uri(settings: Settings) -> Iterator[str]:
         yield settings.mongodb_uri
 
 
-def _client(uri: str) -> MongoClient[Document]:
+def _client(uri: str, password_file: Path | None) -> MongoClient[Document]:
+    secret = {} if password_file is None else {"password": _password(uri, password_file)}
     try:
-        return MongoClient(uri, tz_aware=True, appname="locapi", connect=False)
+        return MongoClient(uri, tz_aware=True, appname="locapi", connect=False, **secret)
     except (ConfigurationError, InvalidURI, ValueError) as error:
         # The text of `error` may show the URI's password.
         raise Misconfigured(
             f"MONGODB_URI cannot be used ({type(error).__name__}); write mongodb://HOST:PORT"
         ) from None
+
+
+def _password(uri: str, file: Path) -> str:
+    if "@" not in uri:  # the driver would pass over the password in silence
+        raise Misconfigured(
+            "MONGODB_URI names no user for LOCAPI_MONGODB_PASSWORD_FILE; "
+            "write mongodb://USER@HOST:PORT"
+        )
+    try:
+        password = file.read_text("utf-8").removesuffix("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", "not UTF-8")
+        # The text of `error` may show what the file holds.
+        raise Misconfigured(
+            f"LOCAPI_MONGODB_PASSWORD_FILE cannot be read ({reason}); see that {file} is there, "
+            "and that this user may read it"
+        ) from None
+    if not password:
+        raise Misconfigured(
+            f"LOCAPI_MONGODB_PASSWORD_FILE names {file}, which is empty; write the password into it"
+        )
+    return password
 
 
 def prepare(database: Database[Document]) -> None:

@@ -27,6 +27,12 @@ class Settings:
         "where MongoDB is; when not set, a private mongod is started and shared",
         shown="embedded",
     )
+    mongodb_password_file: Path | None = _setting(
+        "LOCAPI_MONGODB_PASSWORD_FILE",
+        None,
+        "file that holds the password of the user whom `MONGODB_URI` names",
+        shown="the password is in the URI",
+    )
     database: str = _setting("LOCAPI_DATABASE", "locapi", "name of the database")
     data_dir: Path = _setting(
         "LOCAPI_DATA_DIR",
@@ -54,8 +60,8 @@ class Settings:
                 f"{', '.join(unknown)}: no such setting; there are {', '.join(known)}"
             )
         values: dict[str, Any] = {known[n]: value for n, value in given.items() if n in known}
-        if "data_dir" in values:
-            values["data_dir"] = Path(values["data_dir"]).expanduser().absolute()
+        for name in values.keys() & {"data_dir", "mongodb_password_file"}:
+            values[name] = Path(values[name]).expanduser().absolute()
         if values.get("auth", "off") not in ("off", "token"):
             raise Misconfigured("LOCAPI_AUTH cannot be used: write off or token")
         return cls(**values)
