@@ -77,7 +77,9 @@ def serving_uri(settings: Settings) -> Iterator[str]:
 
 
 def _client(uri: str, password_file: Path | None) -> MongoClient[Document]:
-    secret = {} if password_file is None else {"password": _password(uri, password_file)}
+    secret: Document = {}
+    if password_file is not None:
+        secret["password"] = _password(uri, password_file)
     try:
         return MongoClient(uri, tz_aware=True, appname="locapi", connect=False, **secret)
     except (ConfigurationError, InvalidURI, ValueError) as error:
