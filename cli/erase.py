@@ -12,8 +12,10 @@ from locapi.settings import Settings
 def erase(user_id: str) -> None:
     """Remove all that was received of USER so far: raw fixes, minutes, and memory of both.
 
-    Tokens of USER go too, since they bear the name; until every worker knows, for half
-    a minute, they let fixes in. Safe while fixes of USER arrive and while a roll-up runs. Where it is cut off, do it again.
+    Tokens of USER, which bear the name, are removed first; workers may go by what
+    they know of them for half a minute more.
+
+    Safe while fixes of USER arrive and while a roll-up runs. Where it is cut off, do it again.
 
     \b
     Example:

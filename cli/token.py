@@ -48,6 +48,8 @@ def add(user_id: str, expires: timedelta | None) -> None:
     Example:
         locctl token add --user a1 --expires 90d
     """
+    if expires == timedelta(0):
+        raise click.BadParameter("must be longer than that", param_hint="--expires")
     with mongo.open_database(Settings.from_environ()) as database:
         mongo.prepare(database)
         made = tokens.add(database, user_id, expires)

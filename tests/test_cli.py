@@ -152,6 +152,12 @@ def test_a_reader_that_has_enough_ends_the_export_quietly(
         (["prune", "--older-than", "7"], "'7' is no duration; write 90s, 15m, 36h or 7d"),
         (["prune", "--older-than", "999999d"], "'999999d' is too long; the most is 36500d"),
         (["erase"], "Missing argument 'USER'"),
+        (["token", "add"], "Missing option '--user'"),
+        (["token", "add", "--user", ""], "must be a string of 1 to 128 characters"),
+        (["token", "add", "--user", "u" * 129], "must be a string of 1 to 128 characters"),
+        (["token", "add", "--user", "a\tb"], "must have no control character"),
+        (["token", "add", "--user", "a1", "--expires", "0s"], "must be longer"),
+        (["token", "revoke"], "Missing argument 'ID'"),
         (["nothing"], "No such command"),
     ],
 )
@@ -168,6 +174,7 @@ def test_a_misuse_exits_2_and_says_what_is_wrong(
     ("variable", "value", "said"),
     [
         ("LOCAPI_DATBASE", "x", "LOCAPI_DATBASE: no such setting"),
+        ("LOCAPI_AUTH", "on", "LOCAPI_AUTH cannot be used: write off or token"),
         ("MONGODB_URI", "mongodb://", "MONGODB_URI cannot be used"),
     ],
 )
@@ -179,7 +186,9 @@ def test_a_setting_that_cannot_be_used_exits_2(
     assert said in misused.stderr
 
 
-@pytest.mark.parametrize("command", ["", *main.locctl.commands])
+@pytest.mark.parametrize(
+    "command", ["", *main.locctl.commands, "token add", "token list", "token revoke"]
+)
 def test_every_help_has_an_example(locctl: Locctl, command: str) -> None:
     helped = locctl(*command.split(), "--help")
     assert helped.returncode == 0
@@ -262,3 +271,33 @@ def test_erase_tells_what_it_removed(db: Database[Document], send: Send, locctl:
     assert (erased.returncode, erased.stdout) == (0, "")
     assert erased.stderr == "1 raw fixes and 1 minutes removed\n"
     assert [minute["user_id"] for minute in db.minutes.find()] == ["a2"]
+
+
+def test_a_token_is_shown_once_listed_without_its_secret_and_revoked(
+    db: Database[Document], locctl: Locctl
+) -> None:
+    added = locctl("token", "add", "--user", "a1", "--expires", "90d")
+    assert (added.returncode, added.stderr) == (0, "keep it now: it cannot be shown again\n")
+    found = re.fullmatch(r"locapi_([0-9a-f]{16})_([0-9a-f]{64})\n", added.stdout)
+    assert found
+    locctl("token", "add", "--user", "a2")
+    listed = locctl("token", "list")
+    assert found[2] not in listed.stdout
+    header, first, second = (line.split("\t") for line in listed.stdout.splitlines())
+    assert header == ["id", "user", "created", "expires", "state"]
+    assert (first[0], first[1], first[4]) == (found[1], "a1", "active")
+    created, expires = (datetime.fromisoformat(time) for time in first[2:4])
+    assert (expires - created).days == 90
+    assert (second[1], second[3], second[4]) == ("a2", "never", "active")
+    assert len(locctl("token", "list", "--user", "a2").stdout.splitlines()) == 2
+
+    revoked = locctl("token", "revoke", found[1])
+    assert (revoked.returncode, revoked.stdout) == (0, "")
+    assert "\ta1\t" in (line := locctl("token", "list", "--user", "a1").stdout)
+    assert line.endswith("\trevoked\n")
+
+
+def test_a_token_that_is_not_there_cannot_be_revoked_and_is_not_repeated(locctl: Locctl) -> None:
+    failed = locctl("token", "revoke", f"locapi_{'0' * 16}_{'1' * 64}")
+    assert (failed.returncode, failed.stdout) == (1, "")
+    assert failed.stderr == "Error: there is no token of this id; see `locctl token list`\n"

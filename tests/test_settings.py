@@ -21,13 +21,21 @@ def test_each_setting_has_its_variable() -> None:
         "LOCAPI_DATABASE": "other",
         "LOCAPI_DATA_DIR": "~/there",
         "LOCAPI_MONGODB_PASSWORD_FILE": "~/password",
+        "LOCAPI_AUTH": "token",
     }
     assert Settings.from_environ(environ) == Settings(
         mongodb_uri="mongodb://db.example",
         database="other",
         data_dir=Path.home() / "there",
         mongodb_password_file=Path.home() / "password",
+        auth="token",
     )
+
+
+@pytest.mark.parametrize("auth", ["on", "Token", "tokens", " off"])
+def test_who_may_send_is_not_guessed_from_a_word_that_is_none(auth: str) -> None:
+    with pytest.raises(Misconfigured, match="LOCAPI_AUTH cannot be used: write off or token"):
+        Settings.from_environ({"LOCAPI_AUTH": auth})
 
 
 def test_an_empty_variable_counts_as_not_set() -> None:
