@@ -48,7 +48,7 @@ def locctl() -> None:
         locctl rollup
         locctl export --since 2017-01-01
     """
-    logging.basicConfig(format="%(levelname)s %(message)s", stream=sys.stderr)
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=sys.stderr)
     # `kill` ends a command the way it ends by itself: what was opened is closed.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
 

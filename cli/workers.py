@@ -1,26 +1,30 @@
-"""Worker processes, each with a listening socket of its own; one that dies is started anew."""
+"""Worker processes, each with a listening socket of its own; one that dies is started anew.
+
+The parent answers nothing itself: it keeps the sockets open, so that a connection
+outlives the worker it was meant for, and replaces workers one by one at SIGHUP.
+"""
 
 import contextlib
+import itertools
+import logging
 import multiprocessing
 import os
 import signal
 import socket
-import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from multiprocessing.connection import Connection, Pipe, wait
-from multiprocessing.context import SpawnProcess
-from typing import Any
 
-import click
-import uvicorn
+from cli.sockets import authority, listening, raise_open_files, refuse_new
+from cli.worker import work
 
-KEEP_ALIVE_S = 75  # longer than load balancers keep an idle connection
-DRAIN_S = 8
-GRACE_S = 10
+GRACE_S = 9.5  # Docker kills after 10
+START_S = 60
 RESTART_S = 1
-_BACKLOG = 2_048
+_TICK_S = 0.1  # while workers are replaced
+_DONE = object()
 
+_log = logging.getLogger(__name__)
 # Not forked: the parent may have threads.
 _processes = multiprocessing.get_context("spawn")
 
@@ -30,53 +34,28 @@ def run(application: str, host: str, port: int, count: int) -> None:
 
     `application` is `module:function`, which makes the ASGI application in each worker.
     """
-    with _listening(host, port, count) as sockets, _signals() as stopped, _leash() as leash:
-        click.echo(f"serving http://{_authority(sockets[0])} with {count} workers", err=True)
-        workers = [_start(application, listener, leash) for listener in sockets]
+    raise_open_files()
+    with listening(host, port, count) as sockets, _signals() as signals, _leash() as leash:
+        _log.info("serving http://%s with %d workers", authority(sockets[0]), count)
+        workers = _Workers(application, sockets, leash)
+        number: int = signal.SIGTERM
         try:
-            while not _ended(workers, stopped):
-                _replace(workers, application, sockets, leash)
+            while (number := workers.watch(signals)) == signal.SIGHUP:
+                workers.replace_all()
         finally:
-            _stop(workers)
-
-
-@contextlib.contextmanager
-def _listening(host: str, port: int, count: int) -> Iterator[list[socket.socket]]:
-    """Open sockets on one address, among which the kernel spreads the connections.
-
-    On a single one the first worker to wake would accept a whole burst. They are
-    open here too, so that a connection survives the worker it was meant for.
-    """
-    with contextlib.ExitStack() as opened:
-        try:
-            sockets = [opened.enter_context(each) for each in _open(host, port, count)]
-        except OSError as error:
-            reason = str(error.strerror).split(" (")[0]
-            raise click.ClickException(
-                f"cannot listen on {host}:{port}: {reason}; see what does, or choose another"
-            ) from error
-        yield sockets
-
-
-def _open(host: str, port: int, count: int) -> Iterator[socket.socket]:
-    family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-    # Without SO_REUSEPORT, to notice a server that is not ours.
-    with socket.create_server(address, family=family) as probe:
-        address = probe.getsockname()
-    for _ in range(count):
-        yield socket.create_server(address, family=family, backlog=_BACKLOG, reuse_port=True)
+            workers.stop(number)
 
 
 @contextlib.contextmanager
 def _signals() -> Iterator[Connection]:
-    """Yield what becomes readable when this process is told to stop."""
-    stopped, stop = Pipe(duplex=False)
+    """Yield where the numbers of the signals can be read that tell this process what to do."""
+    reader, writer = Pipe(duplex=False)
     before = {
-        number: signal.signal(number, lambda *_: stop.send(None))
-        for number in (signal.SIGTERM, signal.SIGINT)
+        number: signal.signal(number, lambda received, _: writer.send(int(received)))
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
     }
     try:
-        yield stopped
+        yield reader
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
@@ -90,65 +69,115 @@ def _leash() -> Iterator[Connection]:
         yield reader
 
 
-def _start(application: str, listener: socket.socket, leash: Connection) -> SpawnProcess:
-    worker = _processes.Process(target=_work, args=(application, listener, leash))
-    worker.start()
-    return worker
+class _Worker:
+    """A process that serves on one socket, which another may share with it."""
+
+    def __init__(self, application: str, listener: socket.socket, leash: Connection) -> None:
+        self._ready, ready = Pipe(duplex=False)
+        self._process = _processes.Process(target=work, args=(application, listener, leash, ready))
+        self._process.start()
+        ready.close()
+        self.sentinel = self._process.sentinel
+
+    def serves(self) -> bool:
+        """Return whether it has begun to serve; it may have ended since."""
+        with contextlib.suppress(EOFError):
+            return self._ready.poll() and self._ready.recv() is None
+        return False
+
+    def exit_code(self) -> int | None:
+        """Return what it ended with, None while it runs."""
+        return self._process.exitcode
+
+    def send(self, number: int) -> None:
+        """Send it a signal, unless it has ended."""
+        if self._process.exitcode is None and self._process.pid is not None:
+            os.kill(self._process.pid, number)
+
+    def end(self, deadline: float) -> None:
+        """Wait for its end until then, and then make it."""
+        self._process.join(max(0.0, deadline - time.monotonic()))
+        self._process.kill()
+        self._process.join()
+        self._ready.close()
 
 
-def _ended(workers: list[SpawnProcess], stopped: Connection) -> bool:
-    """Return whether this process was told to stop, once it was or a worker died."""
-    if stopped in wait([stopped, *(worker.sentinel for worker in workers)]):
-        return True
-    return stopped.poll(RESTART_S)  # so that one that cannot start does not keep us busy
+class _Workers:
+    """A worker a socket, and while they are replaced another that comes or leaves."""
 
+    def __init__(
+        self, application: str, sockets: Sequence[socket.socket], leash: Connection
+    ) -> None:
+        self._application, self._sockets, self._leash = application, sockets, leash
+        self._serving = [self._start(index) for index in range(len(sockets))]
+        self._other: _Worker | None = None
+        self._replacing: Iterator[None] = iter(())
 
-def _replace(
-    workers: list[SpawnProcess],
-    application: str,
-    sockets: list[socket.socket],
-    leash: Connection,
-) -> None:
-    for index, worker in enumerate(workers):
-        if not worker.is_alive():
-            click.echo(f"a worker ended with {worker.exitcode}; starting another", err=True)
-            workers[index] = _start(application, sockets[index], leash)
+    def _start(self, index: int) -> _Worker:
+        return _Worker(self._application, self._sockets[index], self._leash)
 
+    def watch(self, signals: Connection) -> int:
+        """Keep workers running until a signal comes, and return its number."""
+        while True:
+            replaced = next(self._replacing, _DONE) is _DONE
+            sentinels = [worker.sentinel for worker in self._serving]
+            happened = wait([signals, *sentinels], None if replaced else _TICK_S)
+            # The pause is so that one that cannot start does not keep us busy.
+            if signals in happened or (self._restart_dead() and signals.poll(RESTART_S)):
+                return int(signals.recv())
 
-def _stop(workers: list[SpawnProcess]) -> None:
-    deadline = time.monotonic() + GRACE_S
-    for worker in workers:
-        worker.terminate()
-    for worker in workers:
-        worker.join(max(0.0, deadline - time.monotonic()))
-        worker.kill()
+    def _restart_dead(self) -> bool:
+        dead = [index for index, each in enumerate(self._serving) if each.exit_code() is not None]
+        for index in dead:
+            code = self._serving[index].exit_code()
+            _log.error("a worker ended with %s; starting another", code)
+            self._serving[index].end(0)
+            self._serving[index] = self._start(index)
+        return bool(dead)
 
+    def replace_all(self) -> None:
+        """Begin to replace every worker by a new one, once those before are replaced."""
+        self._replacing = itertools.chain(self._replacing, self._replacement())
 
-def _work(application: str, listener: socket.socket, leash: Connection) -> None:
-    threading.Thread(target=_end_with_parent, args=(leash,), daemon=True).start()
-    config: dict[str, Any] = {
-        "factory": True,
-        "loop": "uvloop",
-        "http": "httptools",
-        "ws": "none",
-        "lifespan": "off",
-        "log_level": "warning",
-        "access_log": False,
-        "server_header": False,
-        "proxy_headers": False,
-        "backlog": _BACKLOG,
-        "timeout_keep_alive": KEEP_ALIVE_S,
-        "timeout_graceful_shutdown": DRAIN_S,
-    }
-    uvicorn.Server(uvicorn.Config(application, **config)).run([listener])
+    def _replacement(self) -> Iterator[None]:
+        """Replace one worker after the other; yields while it waits for one to come or leave."""
+        _log.info("replacing %d workers, one after the other", len(self._serving))
+        for index in range(len(self._serving)):
+            new = self._other = self._start(index)
+            deadline = time.monotonic() + START_S
+            while not new.serves():
+                if new.exit_code() is not None or time.monotonic() > deadline:
+                    self._give_up(new)
+                    return
+                yield
+            old, self._serving[index] = self._serving[index], new
+            self._other = old
+            old.send(signal.SIGTERM)
+            deadline = time.monotonic() + GRACE_S
+            while old.exit_code() is None and time.monotonic() < deadline:
+                yield
+            self._end_other()
+        _log.info("all workers are replaced")
 
+    def _give_up(self, new: _Worker) -> None:
+        code = new.exit_code()
+        why = f"it did not serve within {START_S} s" if code is None else f"it ended with {code}"
+        _log.error("a new worker cannot start: %s; the old ones go on", why)
+        self._end_other()
 
-def _end_with_parent(leash: Connection) -> None:
-    with contextlib.suppress(EOFError):
-        leash.recv()
-    os.kill(os.getpid(), signal.SIGTERM)
+    def _end_other(self) -> None:
+        if self._other is not None:
+            self._other.end(0)
+        self._other = None
 
-
-def _authority(listener: socket.socket) -> str:
-    host, port = listener.getsockname()[:2]
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    def stop(self, number: int) -> None:
+        """Let the workers finish, hurrying them if the signal is an interrupt."""
+        workers = [*self._serving, *([self._other] if self._other else [])]
+        deadline = time.monotonic() + GRACE_S
+        refuse_new(self._sockets)
+        for worker in workers:
+            worker.send(number)
+        for listener in self._sockets:
+            listener.close()  # the workers have it still
+        for worker in workers:
+            worker.end(deadline)

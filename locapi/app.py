@@ -35,7 +35,9 @@ class _Application(Flask):
         """Return what matches a path, whichever host it was sent to."""
         if request is None:
             return None
-        return self.url_map.bind("localhost", path_info=request.path, default_method=request.method)
+        # To werkzeug `//location` is `/location`; here it is a path that there is not.
+        path = "/" if request.environ["PATH_INFO"].startswith("//") else request.path
+        return self.url_map.bind("localhost", path_info=path, default_method=request.method)
 
 
 def create_app(

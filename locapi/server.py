@@ -1,5 +1,6 @@
 """Serve the application on an event loop: ASGI outside, Flask inside, a greenlet a request."""
 
+import asyncio
 import io
 import sys
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -9,6 +10,7 @@ from flask import Flask, Response
 
 from locapi import greenlets
 from locapi.app import create_app
+from locapi.errors import DatabaseUnavailable, LocapiError, Overloaded
 from locapi.schema import MAX_BODY_BYTES
 
 Message = MutableMapping[str, Any]
@@ -17,6 +19,8 @@ Send = Callable[[Message], Awaitable[None]]
 
 # A client that is still sending when the connection closes never sees the answer.
 MAX_READ_BYTES = 1024 * 1024
+# Of one worker; what it answers in about a second. More would wait in vain for their turn.
+MAX_IN_PROGRESS = 2_000
 
 _ENVIRON: dict[str, Any] = {
     "SCRIPT_NAME": "",
@@ -35,13 +39,14 @@ class Server:
 
     def __init__(self, app: Flask) -> None:
         self._app = app
+        self._in_progress = 0
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer one request."""
         body, whole = await _body(receive)
         if body is None:
             return
-        response, content = await greenlets.run(self._answer, _environ(scope, body))
+        response, content = await self._dispatch(_environ(scope, body))
         headers = [
             (name.encode("latin-1"), value.encode("latin-1"))
             for name, value in response.headers.to_wsgi_list()
@@ -51,6 +56,23 @@ class Server:
         start = {"type": "http.response.start", "status": response.status_code}
         await send({**start, "headers": headers})
         await send({"type": "http.response.body", "body": content})
+
+    async def _dispatch(self, environ: dict[str, Any]) -> tuple[Response, bytes]:
+        if self._in_progress >= MAX_IN_PROGRESS:
+            return self._refuse(environ, Overloaded("too many requests are in progress"))
+        self._in_progress += 1
+        try:
+            return await greenlets.run(self._answer, environ)
+        except asyncio.CancelledError:
+            # The worker has to end, and this waits for the database still.
+            return self._refuse(environ, DatabaseUnavailable("no answer before the server's end"))
+        finally:
+            self._in_progress -= 1
+
+    def _refuse(self, environ: dict[str, Any], error: LocapiError) -> tuple[Response, bytes]:
+        with self._app.request_context(environ):
+            response = self._app.finalize_request(self._app.handle_user_exception(error))
+            return response, response.get_data()
 
     def _answer(self, environ: dict[str, Any]) -> tuple[Response, bytes]:
         # What Flask.wsgi_app does, without the detour by way of WSGI's callbacks.
