@@ -104,9 +104,10 @@ def _password(uri: str, file: Path) -> str:
             f"LOCAPI_MONGODB_PASSWORD_FILE cannot be read ({reason}); see that {file} is there, "
             "and that this user may read it"
         ) from None
-    if not password:
+    if not password or not password.isprintable():
         raise Misconfigured(
-            f"LOCAPI_MONGODB_PASSWORD_FILE names {file}, which is empty; write the password into it"
+            f"LOCAPI_MONGODB_PASSWORD_FILE names {file}, which must hold the password "
+            "and nothing else, on one line"
         )
     return password
 

@@ -301,3 +301,17 @@ def test_a_token_that_is_not_there_cannot_be_revoked_and_is_not_repeated(locctl:
     failed = locctl("token", "revoke", f"locapi_{'0' * 16}_{'1' * 64}")
     assert (failed.returncode, failed.stdout) == (1, "")
     assert failed.stderr == "Error: there is no token of this id; see `locctl token list`\n"
+
+
+def test_a_password_file_that_is_not_there_is_misuse_told_in_one_sentence(locctl: Locctl) -> None:
+    environ = {
+        "MONGODB_URI": "mongodb://locapi@127.0.0.1",
+        "LOCAPI_MONGODB_PASSWORD_FILE": "/none",
+    }
+    for command in ("rollup", "serve"):
+        done = locctl(command, **environ)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr.splitlines()[-1] == (
+            "Error: LOCAPI_MONGODB_PASSWORD_FILE cannot be read (No such file or directory); "
+            "see that /none is there, and that this user may read it"
+        )

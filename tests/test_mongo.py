@@ -52,7 +52,7 @@ def test_the_password_is_read_from_its_file(user_uri: str, tmp_path: Path, text:
 
 def test_a_wrong_password_is_refused_without_showing_it(user_uri: str, tmp_path: Path) -> None:
     file = tmp_path / "password"
-    file.write_text("s3cret:/?#@\n\n")
+    file.write_text("s3cret:/?#")
     with mongo.open_database(
         Settings(mongodb_uri=user_uri, mongodb_password_file=file)
     ) as database:
@@ -66,7 +66,8 @@ def test_a_wrong_password_is_refused_without_showing_it(user_uri: str, tmp_path:
     [
         (None, "mongodb://locapi@db.example", r"cannot be read \(No such file or directory\)"),
         (b"s3cret\xff", "mongodb://locapi@db.example", r"cannot be read \(not UTF-8\)"),
-        (b"\n", "mongodb://locapi@db.example", "which is empty"),
+        (b"\n", "mongodb://locapi@db.example", "must hold the password and nothing else"),
+        (b"s3cret\nmore\n", "mongodb://locapi@db.example", "nothing else, on one line"),
         (b"s3cret", "mongodb://db.example", "names no user for LOCAPI_MONGODB_PASSWORD_FILE"),
     ],
 )
