@@ -5,7 +5,6 @@ from pathlib import Path
 
 from tests.conftest import ROOT
 from tests.docker.stack import (
-    ask,
     compose,
     compose_command,
     is_healthy,
@@ -26,7 +25,6 @@ def test_what_was_saved_is_there_again_after_the_volume_was_lost(tmp_path: Path)
     archive = tmp_path / "mongo.tar"
 
     compose("stop", "mongo")
-    assert ask("PUT", "/location")[0] == 400  # the API is there, and refuses or puts off
     with archive.open("wb") as out:
         subprocess.run(compose_command(*TAR, "-cf", "-", "."), cwd=ROOT, stdout=out, check=True)
     compose("start", "mongo")
