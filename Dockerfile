@@ -1,4 +1,5 @@
-FROM python:3.13-slim AS build
+ARG PYTHON_IMAGE=python:3.13-slim
+FROM ${PYTHON_IMAGE} AS build
 
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
 WORKDIR /build
@@ -18,10 +19,10 @@ RUN pip wheel --no-deps --no-build-isolation --wheel-dir wheels . \
  && pip --python /venv install --no-deps wheels/*.whl
 
 
-FROM python:3.13-slim
+FROM ${PYTHON_IMAGE}
 
 ENV PATH=/venv/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
-RUN useradd --uid 10001 --create-home locapi
+RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin locapi
 COPY --from=build /venv /venv
 USER 10001:10001
 EXPOSE 5000

@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from pymongo import ASCENDING, IndexModel, MongoClient, WriteConcern
@@ -61,7 +62,7 @@ def open_database(settings: Settings) -> Iterator[Database[Document]]:
     what a majority has. It connects at the first use. Raises Misconfigured for
     a URI or name that cannot be used.
     """
-    with serving_uri(settings) as uri, _client(uri) as client:
+    with serving_uri(settings) as uri, _client(uri, settings.mongodb_password_file) as client:
         try:
             database = client.get_database(
                 settings.database,
@@ -83,13 +84,15 @@ def serving_uri(settings: Settings) -> Iterator[str]:
         yield settings.mongodb_uri
 
 
-def _client(uri: str) -> MongoClient[Document]:
-    liveness = {name: ms for name, ms in _LIVENESS_MS.items() if name.lower() not in uri.lower()}
+def _client(uri: str, password_file: Path | None) -> MongoClient[Document]:
+    options = {name: ms for name, ms in _LIVENESS_MS.items() if name.lower() not in uri.lower()}
+    if password_file is not None:
+        options["password"] = _password(uri, password_file)
     try:
         with warnings.catch_warnings():
             # By a warning, and without the option, the driver would go on.
             warnings.simplefilter("error", UserWarning)
-            return MongoClient(uri, tz_aware=True, appname="locapi", connect=False, **liveness)
+            return MongoClient(uri, tz_aware=True, appname="locapi", connect=False, **options)
     except (ConfigurationError, InvalidURI, OSError, UserWarning, ValueError) as error:
         # The text of `error` may show the URI's password.
         raise Misconfigured(f"MONGODB_URI cannot be used: {_uri_fault(str(error))}") from None
@@ -100,6 +103,29 @@ def _uri_fault(text: str) -> str:
         if sign in text:
             return fault
     return "write mongodb://USER:PASSWORD@HOST:PORT/?OPTION=VALUE"
+
+
+def _password(uri: str, file: Path) -> str:
+    if "@" not in uri:  # the driver would pass over the password in silence
+        raise Misconfigured(
+            "MONGODB_URI names no user for LOCAPI_MONGODB_PASSWORD_FILE; "
+            "write mongodb://USER@HOST:PORT"
+        )
+    try:
+        password = file.read_text("utf-8").removesuffix("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", "not UTF-8")
+        # The text of `error` may show what the file holds.
+        raise Misconfigured(
+            f"LOCAPI_MONGODB_PASSWORD_FILE cannot be read ({reason}); see that {file} is there, "
+            "and that this user may read it"
+        ) from None
+    if not password or not password.isprintable():
+        raise Misconfigured(
+            f"LOCAPI_MONGODB_PASSWORD_FILE names {file}, which must hold the password "
+            "and nothing else, on one line"
+        )
+    return password
 
 
 def prepare(database: Database[Document]) -> None:

@@ -37,7 +37,7 @@ def _database_name(name: str) -> str:
     return name
 
 
-def _directory(path: str) -> Path:
+def _path(path: str) -> Path:
     try:
         return Path(path).expanduser().absolute()
     except RuntimeError as error:
@@ -81,6 +81,14 @@ class Settings:
         show=lambda uri: "embedded" if uri is None else redacted(uri),
         shown="embedded",
     )
+    mongodb_password_file: Path | None = _setting(
+        "LOCAPI_MONGODB_PASSWORD_FILE",
+        None,
+        "file that holds the password of the user whom `MONGODB_URI` names",
+        parse=_path,
+        show=str,
+        shown="the password is in the URI",
+    )
     database: str = _setting(
         "LOCAPI_DATABASE", "locapi", "name of the database", parse=_database_name
     )
@@ -88,7 +96,7 @@ class Settings:
         "LOCAPI_DATA_DIR",
         platformdirs.user_data_path("locapi"),
         "where the embedded database lives; readable by its owner only",
-        parse=_directory,
+        parse=_path,
         show=str,
         shown="the user's data directory",
     )

@@ -277,3 +277,17 @@ def test_erase_tells_what_it_removed(db: Database[Document], send: Send, locctl:
     assert (erased.returncode, erased.stdout) == (0, "")
     assert erased.stderr == "1 raw fixes and 1 minutes removed\n"
     assert [minute["user_id"] for minute in db.minutes.find()] == ["a2"]
+
+
+def test_a_password_file_that_is_not_there_is_misuse_told_in_one_sentence(locctl: Locctl) -> None:
+    environ = {
+        "MONGODB_URI": "mongodb://locapi@127.0.0.1",
+        "LOCAPI_MONGODB_PASSWORD_FILE": "/none",
+    }
+    for command in ("rollup", "serve"):
+        done = locctl(command, **environ)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr.splitlines()[-1] == (
+            "Error: LOCAPI_MONGODB_PASSWORD_FILE cannot be read (No such file or directory); "
+            "see that /none is there, and that this user may read it"
+        )

@@ -1,6 +1,9 @@
 """Reaching the database."""
 
+import re
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from pymongo.database import Database
@@ -19,6 +22,7 @@ from locapi import mongo
 from locapi.errors import DatabaseRefused, DatabaseUnavailable, Misconfigured
 from locapi.mongo import Document
 from locapi.settings import Settings
+from tests.conftest import ROOT
 
 
 @pytest.mark.parametrize(
@@ -29,6 +33,67 @@ def test_a_uri_that_cannot_be_used_is_refused_without_showing_it(uri: str) -> No
         with mongo.open_database(Settings(mongodb_uri=uri)):
             pass
     assert "p@ss" not in str(caught.value)
+
+
+@pytest.fixture
+def user_uri(db: Database[Document], mongodb_uri: str) -> Iterator[str]:
+    db.command("createUser", "locapi", pwd="s3cret:/?#@", roles=[])
+    yield mongodb_uri.replace("://", "://locapi@", 1) + f"&authSource={db.name}"
+    db.command("dropUser", "locapi")
+
+
+@pytest.mark.parametrize("text", ["s3cret:/?#@", "s3cret:/?#@\n"])
+def test_the_password_is_read_from_its_file(user_uri: str, tmp_path: Path, text: str) -> None:
+    file = tmp_path / "password"
+    file.write_text(text)
+    settings = Settings(mongodb_uri=user_uri, mongodb_password_file=file)
+    with mongo.open_database(settings) as database:
+        mongo.settled_time(database)
+        assert "s3cret" not in repr(settings) + repr(database)
+
+
+def test_a_wrong_password_is_refused_without_showing_it(user_uri: str, tmp_path: Path) -> None:
+    file = tmp_path / "password"
+    file.write_text("s3cret:/?#")
+    with mongo.open_database(
+        Settings(mongodb_uri=user_uri, mongodb_password_file=file)
+    ) as database:
+        with pytest.raises(DatabaseRefused, match=r"Authentication failed\.$") as caught:
+            mongo.settled_time(database)
+    assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "uri", "reason"),
+    [
+        (None, "mongodb://locapi@db.example", r"cannot be read \(No such file or directory\)"),
+        (b"s3cret\xff", "mongodb://locapi@db.example", r"cannot be read \(not UTF-8\)"),
+        (b"\n", "mongodb://locapi@db.example", "must hold the password and nothing else"),
+        (b"s3cret\nmore\n", "mongodb://locapi@db.example", "nothing else, on one line"),
+        (b"s3cret", "mongodb://db.example", "names no user for LOCAPI_MONGODB_PASSWORD_FILE"),
+    ],
+)
+def test_a_password_file_that_cannot_be_used_is_refused(
+    tmp_path: Path, content: bytes | None, uri: str, reason: str
+) -> None:
+    file = tmp_path / "password"
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(Misconfigured, match=reason) as caught:
+        with mongo.open_database(Settings(mongodb_uri=uri, mongodb_password_file=file)):
+            pass
+    assert "s3cret" not in str(caught.value)
+
+
+def test_the_containers_user_has_rights_on_every_collection() -> None:
+    collections = {
+        name for key, name in vars(mongo).items() if key.isupper() and isinstance(name, str)
+    }
+    rights = re.search(
+        r"const rights = \{\n(.*?)\n\};", (ROOT / "docker" / "ready.js").read_text(), re.DOTALL
+    )
+    assert rights
+    assert set(re.findall(r"^  (\w+): \[", rights[1], re.MULTILINE)) == collections
 
 
 def test_a_name_that_cannot_be_used_is_refused(mongodb_uri: str) -> None:

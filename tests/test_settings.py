@@ -20,12 +20,14 @@ def test_each_setting_has_its_variable() -> None:
         "MONGODB_URI": "mongodb://db.example",
         "LOCAPI_DATABASE": "other",
         "LOCAPI_DATA_DIR": "~/there",
+        "LOCAPI_MONGODB_PASSWORD_FILE": "~/password",
         "LOCAPI_AUTH": "token",
     }
     assert Settings.from_environ(environ) == Settings(
         mongodb_uri="mongodb://db.example",
         database="other",
         data_dir=Path.home() / "there",
+        mongodb_password_file=Path.home() / "password",
         auth="token",
     )
 

@@ -1,0 +1,71 @@
+// The health check of mongo: healthy is a primary where locapi's user may do what stands here,
+// and nothing else. What lacks is made, step by step, so it may be cut off and repeated: on a
+// new volume, on one of before there were users, and when a password or the rights change.
+const rights = {
+  fixes: ["find", "insert", "remove"], // never "update": a fix stays as it was sent
+  minutes: ["find", "insert", "update", "remove"],
+  watermarks: ["find", "insert", "update"],
+  erasures: ["find", "insert", "update", "remove"],
+  tokens: ["find", "insert", "update", "remove"],
+};
+
+const privileges = Object.entries(rights).map(([collection, actions]) => ({
+  resource: { db: "locapi", collection },
+  actions: [...actions, "createCollection", "createIndex"],
+}));
+const admin = db.getSiblingDB("admin");
+const locapi = db.getSiblingDB("locapi");
+
+function secret(name) {
+  return fs.readFileSync(`/run/secrets/${name}`, "utf8").replace(/\n$/, "");
+}
+
+function logIn(database, user, file) {
+  try {
+    return database.auth(user, secret(file)).ok === 1;
+  } catch (error) {
+    if (error.codeName === "AuthenticationFailed") return false;
+    throw error;
+  }
+}
+
+function inOrder(list) {
+  return JSON.stringify(
+    list.map(({ resource, actions }) => [resource.db, resource.collection, ...[...actions].sort()]).sort(),
+  );
+}
+
+function mayDoWhatItMust() {
+  if (!logIn(locapi, "locapi", "mongodb_locapi_password")) return false;
+  const status = locapi.runCommand({ connectionStatus: 1, showPrivileges: true });
+  return inOrder(status.authInfo.authenticatedUserPrivileges) === inOrder(privileges);
+}
+
+function becomeRoot() {
+  if (logIn(admin, "root", "mongodb_root_password")) return;
+  try {
+    // Whoever is on this host may make the first user, and only that.
+    admin.createUser({ user: "root", pwd: secret("mongodb_root_password"), roles: ["root"] });
+  } catch {
+    throw new Error("the volume's root has another password than docker/secrets/mongodb_root_password");
+  }
+  admin.auth("root", secret("mongodb_root_password"));
+}
+
+function makeUser() {
+  if (locapi.getRole("locapi")) locapi.updateRole("locapi", { privileges, roles: [] });
+  else locapi.createRole({ role: "locapi", privileges, roles: [] });
+  const user = { pwd: secret("mongodb_locapi_password"), roles: ["locapi"] };
+  if (locapi.getUser("locapi")) locapi.updateUser("locapi", user);
+  else locapi.createUser({ user: "locapi", ...user });
+}
+
+const hello = db.hello();
+if (!hello.isWritablePrimary) {
+  if (!hello.setName) rs.initiate({ _id: "rs0", members: [{ _id: 0, host: "mongo:27017" }] });
+  quit(1);
+}
+if (!mayDoWhatItMust()) {
+  becomeRoot();
+  makeUser();
+}

@@ -1,0 +1,18 @@
+"""One stack for all tests, on a volume of its own, and gone at the end."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.docker.stack import compose, run, up
+
+
+@pytest.fixture(scope="session", autouse=True)
+def stack() -> Iterator[None]:
+    run("docker/secrets.sh")
+    compose("down", "--volumes")  # what a killed run left
+    try:
+        up()
+        yield
+    finally:
+        compose("down", "--volumes")
