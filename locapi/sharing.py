@@ -30,8 +30,14 @@ class _Round(Generic[T, R]):
 class Shared(Generic[T, R]):
     """A call that takes many items; meant to be called with one each by many requests at once."""
 
-    def __init__(self, call: Callable[[list[T]], Sequence[R]]) -> None:
+    def __init__(
+        self,
+        call: Callable[[list[T]], Sequence[R]],
+        waiting: Callable[[int], None] = lambda _: None,
+    ) -> None:
+        """Share `call`; `waiting` is told how many items wait for the round before theirs."""
         self._call = call
+        self._waiting = waiting
         self._lock = threading.Lock()
         self._next: _Round[T, R] | None = None  # takes what arrives
         self._calling = False  # another round is on its way
@@ -51,6 +57,8 @@ class Shared(Generic[T, R]):
                 raise Overloaded("too many requests wait for the database")
             mine.items.append(item)
             others, self._calling = self._calling, True
+            if others:
+                self._waiting(place + 1)
         if place:
             mine.done.wait()
         else:
@@ -66,6 +74,7 @@ class Shared(Generic[T, R]):
         greenlets.settle()  # those that have arrived may share it
         with self._lock:
             self._next = None
+            self._waiting(0)
         try:
             mine.results = self._call(mine.items)
             mine.failure = None

@@ -18,7 +18,7 @@ from pymongo.errors import (
     WTimeoutError,
 )
 
-from locapi import commits
+from locapi import sharing
 from locapi.commits import SharedInserts
 from locapi.errors import Overloaded
 from locapi.mongo import Document
@@ -66,7 +66,7 @@ def insert(collection: Collection[Document]) -> Iterator[Insert]:
     inserts = SharedInserts(collection)
 
     def insert(key: Any, **fields: Any) -> "Future[None]":
-        before, sending = waiting(inserts), inserts._sending
+        before, sending = waiting(inserts), inserts._shared._calling
         future = threads.submit(inserts.insert, {"_id": key, **fields})
         while sending and waiting(inserts) == before and not future.done():
             pass
@@ -77,7 +77,7 @@ def insert(collection: Collection[Document]) -> Iterator[Insert]:
 
 
 def waiting(inserts: SharedInserts) -> int:
-    return len(inserts._next.documents) if inserts._next else 0
+    return len(inserts._shared._next.items) if inserts._shared._next else 0
 
 
 def outcome(future: "Future[None]") -> type | None:
@@ -153,17 +153,15 @@ def test_a_batch_that_is_not_known_to_be_on_disk_is_not_taken_for_stored(
         "writeErrors": [{"index": 0, "code": 121, "errmsg": "does not pass"}],
         "writeConcernErrors": [{"code": 64, "errmsg": "waiting for replication timed out"}],
     }
-    batch = commits._Batch()
-    batch.documents = [{"_id": key} for key in "ab"]
     with mock.patch.object(collection, "insert_many", side_effect=BulkWriteError(result)):
-        batch.send(collection)
-    assert [type(batch.error(place)) for place in (0, 1)] == [OperationFailure, WTimeoutError]
+        verdicts = SharedInserts(collection)._send([{"_id": key} for key in "ab"])
+    assert [type(verdict) for verdict in verdicts] == [OperationFailure, WTimeoutError]
 
 
 def test_beyond_the_bound_one_is_turned_away_at_once(
     gate: Gate, insert: Insert, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(commits, "MAX_WAITING", 2)
+    monkeypatch.setattr(sharing, "MAX_WAITING", 2)
     futures = [insert(0)]
     assert gate.arrived.acquire(timeout=DEADLINE_S)
     futures += [insert(1), insert(2)]

@@ -122,14 +122,15 @@ def test_batches_and_what_waits_for_the_next_are_told(db: Database[Document]) ->
     counts = Metrics()
     store = FixStore(db, metrics=counts)
     inserts = store._inserts
-    inserts._sending = True  # as while a batch is on its way
+    shared = inserts._shared
+    shared._calling = True  # as while a batch is on its way
     with ThreadPoolExecutor(3) as threads:
         for number in range(3):
             threads.submit(inserts.insert, {"_id": number})
-            until(lambda n=number + 1: bool(inserts._next and len(inserts._next.documents) == n))  # type: ignore[misc]
+            until(lambda n=number + 1: bool(shared._next and len(shared._next.items) == n))  # type: ignore[misc]
         assert page_of(counts)["locapi_waiting_fixes"] == 3
-        assert inserts._next
-        inserts._next.turn.set()
+        assert shared._next
+        shared._next.turn.set()
     found = page_of(counts)
     assert found["locapi_waiting_fixes"] == 0
     assert found["locapi_batch_fixes_count"] == 1
