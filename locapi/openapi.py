@@ -166,6 +166,7 @@ _SCHEMAS = {
 _HEADERS = {
     "X-Request-ID": {
         "description": "Names the request in the server's log.",
+        "required": True,
         "schema": {"type": "string", "minLength": 1},
     },
     "Retry-After": {
@@ -207,18 +208,18 @@ _PUT_LOCATION = {
             f"{_ON_AUTH}there is none in the request, or one that is not valid.",
             "WWW-Authenticate",
             code="unauthorized",
-            message="a valid token is needed",
+            message="send a valid token: `Authorization: Bearer locapi_…`",
         ),
         "403": _failure(
             f"{_ON_AUTH}this one is not for that user.",
             code="forbidden",
-            message="the token is for another user",
+            message="this token may not send fixes of that user_id",
         ),
         "500": _failure(
             "Not stored, or not known to be: send it again later, waiting longer each time.",
             "Retry-After",
             code="database_unavailable",
-            message="the database does not answer; try again",
+            message="the database is away; try again",
         ),
     },
 }
@@ -231,7 +232,7 @@ _GET_HEALTH = {
             "It does not.",
             "Retry-After",
             code="database_unavailable",
-            message="the database does not answer; try again",
+            message="the database is away; try again",
         ),
     },
 }

@@ -66,9 +66,8 @@ def test_the_paths_and_methods_are_the_applications(db: Database[Document]) -> N
         for rule in create_app(database=db).url_map.iter_rules()
         for method in (rule.methods or set()) - {"HEAD"}
     }
-    # An application without metrics may be described by a document with them.
     documented = {(path, method) for path, method, _ in OPERATIONS}
-    assert documented == rules | {("/metrics", "get")}
+    assert documented == rules
 
 
 def test_the_codes_are_the_contracts() -> None:

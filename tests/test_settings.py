@@ -50,7 +50,7 @@ def test_a_setting_that_does_not_exist_is_refused_by_name() -> None:
 
 
 def test_a_setting_like_no_other_is_told_which_there_are() -> None:
-    with pytest.raises(Misconfigured, match="there are MONGODB_URI, LOCAPI_DATABASE"):
+    with pytest.raises(Misconfigured, match="there are MONGODB_URI, LOCAPI_MONGODB_PASSWORD_FILE"):
         Settings.from_environ({"LOCAPI_XYZ": "x"})
 
 
