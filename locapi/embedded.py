@@ -142,14 +142,14 @@ def _keep(home: Path, leaving: threading.Event) -> None:
     pause_s = LOOK_S
     while not leaving.wait(pause_s):
         pause_s = LOOK_S
-        if _is_running(home):
-            continue
-        _log.warning("the embedded mongod has ended; starting it again")
         try:
+            if _is_running(home):
+                continue
+            _log.warning("the embedded mongod has ended; starting it again")
             with _one_at_a_time(home):
                 _run(home)
         except (DatabaseUnavailable, Misconfigured, OSError) as error:
-            _log.error("%s", error)
+            _log.error("the embedded mongod is not looked after for %.0f s: %s", START_S, error)
             pause_s = START_S
 
 

@@ -62,7 +62,7 @@ def running(home: Path, *options: str) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def failing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with running(tmp_path_factory.mktemp("f"), "--setParameter=enableTestCommands=1") as host:
-        yield f"mongodb://{host}/?directConnection=true&serverSelectionTimeoutMS=500"
+        yield f"mongodb://{host}/?directConnection=true&serverSelectionTimeoutMS=1500&heartbeatFrequencyMS=500"
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +85,7 @@ def headless(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("locapi.fixes.DEADLINE_S", 0.7)
+    monkeypatch.setattr("locapi.fixes.DEADLINE_S", 1.5)
 
 
 @contextmanager
@@ -111,7 +111,11 @@ def answering(uri: str) -> Iterator[Put]:
 
 
 def told(caplog: pytest.LogCaptureFixture) -> list[str]:
-    return [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR]
+    return [
+        record.getMessage()
+        for record in caplog.records
+        if record.levelno >= logging.ERROR and record.name == "locapi.api"
+    ]
 
 
 def fails_once_told(put: Put, caplog: pytest.LogCaptureFixture, *, waits: bool) -> str:
