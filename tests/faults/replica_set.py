@@ -22,6 +22,8 @@ from tests.faults.report import Fault
 MEMBERS = range(3)
 # A fifth of the defaults, both: a member that hears every 2 s and waits 2 s votes for nothing.
 ELECTION_MS, HEARTBEAT_MS = 2_000, 400
+# What a member waits beyond its order for a source that has fallen silent; 5 s by default.
+SILENT_S = 1
 AWAY_S = 6.0  # how long a member is paused or cut off: some elections
 PAUSE_S = 1.0
 HELLO_S = 0.3
@@ -33,7 +35,13 @@ class ReplicaSet:
     def __init__(self, directory: Path, seed: int) -> None:
         self._random = random.Random(seed)
         self._members = [
-            Mongod(directory, free_port(), "--replSet=locapi", name=f"mongod{number}")
+            Mongod(
+                directory,
+                free_port(),
+                "--replSet=locapi",
+                f"--setParameter=oplogNetworkTimeoutBufferSeconds={SILENT_S}",
+                name=f"mongod{number}",
+            )
             for number in MEMBERS
         ]
         self._ways = [Way(free_port(), member.port) for member in self._members]
