@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import cycle
 from pathlib import Path
 from statistics import quantiles
 
@@ -40,8 +41,9 @@ _CONTENT_LENGTH = re.compile(rb"\r\ncontent-length: *([0-9]+)", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class Load:
-    """What a load came to: answers a second, and how long they took."""
+    """What a load came to: answers, also by the second, and how long they took."""
 
+    answers: int
     rate: float
     p50_ms: float
     p99_ms: float
@@ -52,8 +54,8 @@ def drive(
 ) -> Load:
     """Load the server on this port for some seconds; every answer must be 200 and hold `expect`.
 
-    `senders` has a line a user: name and token, which is sent, separated by a tab. Without
-    it the users have new names each time and send no token.
+    `senders` has a line a user: name and token, separated by a tab; where the token is
+    empty, none is sent. Without senders the users have new names each time, and no token.
     """
     command = [sys.executable, "-m", "benchmarks.load", str(port), expect, str(connections)]
     command += [] if senders is None else [str(senders)]
@@ -88,8 +90,8 @@ def _requests(senders: Path | None) -> list[bytes]:
     # The users are those of the last time, and their fixes later: a minute a second.
     start += timedelta(minutes=int(time.time()) % EPOCH_S)
     return [
-        _request(body, f"Authorization: Bearer {tokens[number % len(tokens)]}\r\n")
-        for number, body in enumerate(bodies(users, start))
+        _request(body, f"Authorization: Bearer {token}\r\n" if token else "")
+        for token, body in zip(cycle(tokens), bodies(users, start), strict=False)
     ]
 
 
@@ -144,7 +146,7 @@ def _run(port: int, expect: bytes, connections: int, senders: Path | None) -> Lo
                 selector.unregister(key.data.socket)
     elapsed = time.perf_counter() - start
     percentiles = [seconds * 1000 for seconds in quantiles(latencies, n=100)]
-    return Load(len(latencies) / elapsed, percentiles[49], percentiles[98])
+    return Load(len(latencies), len(latencies) / elapsed, percentiles[49], percentiles[98])
 
 
 if __name__ == "__main__":
