@@ -33,7 +33,7 @@ test: install  ## run all tests
 prove: install  ## play 5,000 histories of fixes, crashes and rivals against the reference
 	@HYPOTHESIS_PROFILE=prove $(BIN)/python -m pytest tests/test_histories.py
 
-faults: install  ## kill, pause and cut off processes under load, some 8 minutes; SEED=N repeats one
+faults: install  ## kill, pause, cut off and fill disks under load, some 9 minutes; SEED=N repeats one
 	@$(BIN)/python -m tests.faults $(SEED)
 
 fuzz: install  ## throw a million bodies, and bytes at a real server; SEED=... repeats a run

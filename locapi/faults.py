@@ -153,7 +153,7 @@ def _of_connection(text: str) -> str:
     home = _embedded_home(text)
     if home and (ended_by := embedded.ended_by(home)):
         return (
-            f"the embedded database has ended: {ended_by}; mend that, then start locctl again "
+            f"the embedded database has ended: {ended_by}; mend that, and it is started again "
             f"(its log is {home / 'mongod.log'})"
         )
     return f"the database does not answer{shown}; see that it runs and that MONGODB_URI names it"

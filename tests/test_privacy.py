@@ -125,4 +125,4 @@ def wait_until_it_answers(url: str) -> None:
 )
 def test_a_uri_is_shown_without_its_secrets(uri: str, shown: str) -> None:
     assert redacted(uri) == shown
-    assert f"mongodb_uri={shown}, database='locapi'" in repr(Settings(mongodb_uri=uri))
+    assert f"mongodb_uri={shown}, mongodb_password_file=" in repr(Settings(mongodb_uri=uri))

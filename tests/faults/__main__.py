@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from tests.faults import disks
 from tests.faults.load import Load
 from tests.faults.referee import judge, lost
 from tests.faults.replica_set import ReplicaSet
@@ -20,20 +21,21 @@ ROUNDS: dict[str, tuple[Installation, int]] = {
     "one mongod": (SingleNode, 13),
     "replica set": (ReplicaSet, 3),
 }
+DISKS = "disks"
 
 
 def main(arguments: list[str]) -> int:
     """Run all, with a seed that may be given; return 1 where a promise was broken."""
     seed = int(arguments[0]) if arguments else random.randrange(1_000_000)
     click.echo(f"seed {seed}")
-    return max(
-        _run(title, kind, seed, rounds)
-        for title, (kind, rounds) in ROUNDS.items()
-        if not arguments[1:] or title in arguments[1:]
-    )
+    wanted = arguments[1:] or [*ROUNDS, DISKS]
+    broken = [_run(title, *ROUNDS[title], seed) for title in ROUNDS if title in wanted]
+    if DISKS in wanted:
+        click.echo("\n" + "\n".join(disks.check()))
+    return max(broken, default=0)
 
 
-def _run(title: str, kind: Installation, seed: int, rounds: int) -> int:
+def _run(title: str, kind: Installation, rounds: int, seed: int) -> int:
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as directory:
         installation = kind(Path(directory), seed)
