@@ -21,6 +21,7 @@ from locapi import metrics
 
 GRACE_S = 9  # Docker kills after 10
 START_S = 60
+COME_S = 2  # in which a worker that starts may begin to serve before it is told to end
 RESTART_S = 1
 _TICK_S = 0.1  # while workers are replaced
 _DONE = object()
@@ -80,6 +81,7 @@ class _Worker:
 
     def __init__(self, application: str, listener: socket.socket, leash: Connection) -> None:
         self._ready, ready = Pipe(duplex=False)
+        self._served = False
         self._process = _processes.Process(
             target=work, args=(application, listener, leash, ready), name=_free_name()
         )
@@ -87,11 +89,12 @@ class _Worker:
         ready.close()
         self.sentinel = self._process.sentinel
 
-    def serves(self) -> bool:
-        """Return whether it has begun to serve; it may have ended since."""
+    def serves(self, wait_s: float = 0.0) -> bool:
+        """Return whether it has begun to serve, or does so meanwhile; it may have ended since."""
         with contextlib.suppress(EOFError):
-            return self._ready.poll() and self._ready.recv() is None
-        return False
+            if not self._served and self._ready.poll(wait_s):
+                self._served = self._ready.recv() is None
+        return self._served
 
     def exit_code(self) -> int | None:
         """Return what it ended with, None while it runs."""
@@ -190,6 +193,11 @@ class _Workers:
         workers = [*self._serving, *([self._other] if self._other else [])]
         deadline = time.monotonic() + GRACE_S
         refuse_new(self._sockets)
+        if number != signal.SIGINT:
+            for worker in workers:
+                worker.serves(
+                    COME_S
+                )  # one that is still starting would leave what is queued for it
         for worker in workers:
             worker.send(number)
         for listener in self._sockets:

@@ -18,7 +18,7 @@ import pytest
 from tests.conftest import free_port
 from tests.raw import HEALTH, answers, connect, head, put, receive
 from tests.serving import Serving, is_running, serve, until
-from tests.test_end_to_end import DEADLINE_S
+from tests.test_end_to_end import DEADLINE_S, LOCCTL
 
 QUICK_S = 2.5
 DOCKER_S = 10
@@ -140,6 +140,22 @@ def test_a_request_that_never_comes_whole_does_not_hold_up_the_end(serving: Serv
         assert serving.process.wait(DEADLINE_S) == 0
     assert time.monotonic() - begin < DOCKER_S
     assert "Traceback" not in serving.log.read_text()
+
+
+def test_what_came_while_workers_still_start_is_answered_before_the_end(
+    mongodb_uri: str, tmp_path: Path
+) -> None:
+    port, log = free_port(), tmp_path / "serve.log"
+    command = [str(LOCCTL), "serve", "--port", str(port), "--workers", "1"]
+    environ = {**os.environ, "MONGODB_URI": mongodb_uri}
+    with log.open("w") as out:
+        process = subprocess.Popen(command, env=environ, stdout=out, stderr=out)
+    until(lambda: "serving http" in log.read_text())
+    with connect(port) as early:
+        early.sendall(HEALTH)
+        process.terminate()
+        assert receive(early).startswith(b"HTTP/1.1 200 OK")
+    assert process.wait(DEADLINE_S) == 0
 
 
 def test_an_interrupt_does_not_linger(serving: Serving) -> None:
