@@ -194,10 +194,8 @@ class _Workers:
         deadline = time.monotonic() + GRACE_S
         refuse_new(self._sockets)
         if number != signal.SIGINT:
-            for worker in workers:
-                worker.serves(
-                    COME_S
-                )  # one that is still starting would leave what is queued for it
+            for worker in workers:  # one that still starts would leave what is queued for it
+                worker.serves(COME_S)
         for worker in workers:
             worker.send(number)
         for listener in self._sockets:
