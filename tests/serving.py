@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.conftest import free_port
-from tests.test_end_to_end import DEADLINE_S, LOCCTL, wait_for_health
+from tests.test_end_to_end import DEADLINE_S, LOCCTL, ask, wait_for_health
 
 
 class Serving:
@@ -62,6 +62,9 @@ def serve(
     try:
         wait_for_health(serving.url, log)
         until(lambda: len(serving.workers()) == workers)
+        # The kernel spreads connections over the workers' sockets: so each has begun to accept.
+        for _ in range(20 * workers):
+            assert ask(serving.url, "GET", "/health")[0] == 200
         yield serving
     finally:
         process.terminate()

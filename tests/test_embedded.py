@@ -432,6 +432,6 @@ def test_how_a_mongod_ended_by_itself_is_told_from_its_log(home: Path) -> None:
             f"{home}/mongod.sock: [Errno 111] Connection refused, Timeout: 1s, {home}/mongod.sock: "
         )
         assert str(faults.explain(AutoReconnect(text))) == (
-            "the embedded database has ended: No space left on device; mend that, then start "
-            f"locctl again (its log is {home}/mongod.log)"
+            "the embedded database has ended: No space left on device; mend that, and it is "
+            f"started again (its log is {home}/mongod.log)"
         )
