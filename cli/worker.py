@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import multiprocessing
+import select
 import signal
 import socket
 import threading
@@ -72,6 +73,8 @@ class _Server(uvicorn.Server):
         """Answer what was accepted and what comes on open connections soon, and end in time."""
         start = time.monotonic()
         await self._drain(start + self._accept_s, lambda: True)
+        if self._accept_s:  # a busy machine may be behind with it
+            await self._drain(start + IDLE_S, lambda: _are_queued(sockets or []))
         self._close_listeners()
         for listener in sockets or []:
             listener.close()
@@ -111,6 +114,11 @@ class _Server(uvicorn.Server):
     def _close_listeners(self) -> None:
         for server in self.servers:
             server.close()
+
+
+def _are_queued(listeners: list[socket.socket]) -> bool:
+    """Return whether the kernel has connections that were not accepted yet."""
+    return bool(select.select(listeners, [], [], 0)[0])
 
 
 def work(
