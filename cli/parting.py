@@ -4,7 +4,7 @@ import asyncio
 import json
 from typing import ClassVar
 
-from locapi.api import RETRY_AFTER_S
+from locapi.errors import RETRY_AFTER_S
 
 LINGER_S = 2
 MAX_HEAD_BYTES = 16 * 1024

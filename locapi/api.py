@@ -16,6 +16,7 @@ from werkzeug.exceptions import HTTPException
 
 from locapi import backlog, greenlets, logs, mongo, openapi, schema
 from locapi.errors import (
+    RETRY_AFTER_S,
     DatabaseUnavailable,
     Forbidden,
     InvalidFix,
@@ -30,7 +31,6 @@ from locapi.mongo import Document
 from locapi.schema import Fix
 from locapi.tokens import Gate
 
-RETRY_AFTER_S = 2
 HEALTH_DEADLINE_S = 2
 CHALLENGE = 'Bearer realm="locapi"'  # RFC 6750, 3: the scheme never stands alone
 

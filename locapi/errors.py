@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
+RETRY_AFTER_S = 2  # what who is sent away is told to wait, where waiting helps
+
 
 class LocapiError(Exception):
     """Anything that went wrong and was foreseen; its text is one sentence for a person."""
