@@ -10,7 +10,14 @@ import hypothesis
 import pytest
 from flask.testing import FlaskClient
 from hypothesis.configuration import set_hypothesis_home_dir
+from pymongo import MongoClient
 from pymongo.database import Database
+from pymongo.monitoring import (
+    CommandFailedEvent,
+    CommandListener,
+    CommandStartedEvent,
+    CommandSucceededEvent,
+)
 
 from locapi import embedded, mongo
 from locapi.app import create_app
@@ -39,6 +46,39 @@ def db(mongodb_uri: str) -> Iterator[Database[Document]]:
         mongo.prepare(database)
         yield database
         database.client.drop_database(database.name)
+
+
+class Commands(CommandListener):
+    def __init__(self) -> None:
+        self.names: list[str] = []
+
+    def started(self, event: CommandStartedEvent) -> None:
+        self.names.append(event.command_name)
+
+    def succeeded(self, event: CommandSucceededEvent) -> None:
+        pass
+
+    def failed(self, event: CommandFailedEvent) -> None:
+        pass
+
+
+@pytest.fixture
+def commands() -> Commands:
+    return Commands()
+
+
+@pytest.fixture
+def watched(
+    db: Database[Document], mongodb_uri: str, commands: Commands
+) -> Iterator[Database[Document]]:
+    """The test's database, through a client that notes each command."""
+    client: MongoClient[Document] = MongoClient(
+        mongodb_uri, tz_aware=True, event_listeners=[commands]
+    )
+    with client:
+        yield client.get_database(
+            db.name, read_concern=db.read_concern, write_concern=db.write_concern
+        )
 
 
 @pytest.fixture

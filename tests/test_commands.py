@@ -1,60 +1,18 @@
 """What an operation costs the database, in commands."""
 
 import asyncio
-from collections.abc import Iterator
 from typing import Any
 
-import pytest
 from bson import Timestamp
-from pymongo import MongoClient
 from pymongo.database import Database
-from pymongo.monitoring import (
-    CommandFailedEvent,
-    CommandListener,
-    CommandStartedEvent,
-    CommandSucceededEvent,
-)
 
 from locapi import backlog, mongo
 from locapi.app import create_app
 from locapi.mongo import FIXES, Document
 from locapi.rollup import pipeline, roll_up
 from locapi.server import Server
-from tests.conftest import a_fix
+from tests.conftest import Commands, a_fix
 from tests.test_server import ask, fix, run
-
-
-class Commands(CommandListener):
-    def __init__(self) -> None:
-        self.names: list[str] = []
-
-    def started(self, event: CommandStartedEvent) -> None:
-        self.names.append(event.command_name)
-
-    def succeeded(self, event: CommandSucceededEvent) -> None:
-        pass
-
-    def failed(self, event: CommandFailedEvent) -> None:
-        pass
-
-
-@pytest.fixture
-def commands() -> Commands:
-    return Commands()
-
-
-@pytest.fixture
-def watched(
-    db: Database[Document], mongodb_uri: str, commands: Commands
-) -> Iterator[Database[Document]]:
-    """The test's database, through a client that notes each command."""
-    client: MongoClient[Document] = MongoClient(
-        mongodb_uri, tz_aware=True, event_listeners=[commands]
-    )
-    with client:
-        yield client.get_database(
-            db.name, read_concern=db.read_concern, write_concern=db.write_concern
-        )
 
 
 def test_a_lone_put_is_one_command(watched: Database[Document], commands: Commands) -> None:

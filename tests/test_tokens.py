@@ -4,7 +4,6 @@ import hashlib
 import hmac
 import math
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -15,7 +14,6 @@ from bson import BSON
 from flask.testing import FlaskClient
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from pymongo import MongoClient
 from pymongo.database import Database
 
 from locapi import mongo, tokens
@@ -25,8 +23,7 @@ from locapi.errors import DatabaseUnavailable, Unauthorized
 from locapi.mongo import FIXES, TOKENS, Document
 from locapi.settings import Settings
 from locapi.tokens import TRUST_S, Gate
-from tests.conftest import a_fix
-from tests.test_commands import Commands
+from tests.conftest import Commands, a_fix
 
 DEADLINE_S = 30
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -48,25 +45,6 @@ class Clock:
 @pytest.fixture
 def clock() -> Clock:
     return Clock()
-
-
-@pytest.fixture
-def commands() -> Commands:
-    return Commands()
-
-
-@pytest.fixture
-def watched(
-    db: Database[Document], mongodb_uri: str, commands: Commands
-) -> Iterator[Database[Document]]:
-    """The test's database, through a client that notes each command."""
-    client: MongoClient[Document] = MongoClient(
-        mongodb_uri, tz_aware=True, event_listeners=[commands]
-    )
-    with client:
-        yield client.get_database(
-            db.name, read_concern=db.read_concern, write_concern=db.write_concern
-        )
 
 
 def guarded(database: Database[Document], clock: Clock | None = None) -> FlaskClient:
