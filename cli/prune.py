@@ -3,15 +3,18 @@
 import sys
 from collections.abc import Callable
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 import click
-from pymongo.database import Database
 
 from cli.durations import Duration
-from locapi import mongo
-from locapi import prune as pruning
-from locapi.mongo import Document
 from locapi.settings import Settings
+
+if TYPE_CHECKING:
+    from pymongo.database import Database
+
+    from locapi.mongo import Document
+    from locapi.prune import Pruned
 
 
 @click.command()
@@ -33,6 +36,9 @@ def prune(older_than: timedelta, dry_run: bool) -> None:
     Example:
         locctl prune --older-than 7d
     """
+    from locapi import mongo
+    from locapi import prune as pruning
+
     with mongo.open_database(Settings.from_environ()) as database:
         mongo.prepare(database)
         total = pruning.old_fixes(database, older_than)
@@ -44,15 +50,17 @@ def prune(older_than: timedelta, dry_run: bool) -> None:
 
 
 def prune_along(
-    database: Database[Document], older_than: timedelta, say: Callable[[str], None]
+    database: "Database[Document]", older_than: timedelta, say: Callable[[str], None]
 ) -> None:
     """Prune once more, and tell only if anything was deleted."""
+    from locapi import prune as pruning
+
     done = pruning.prune(database, older_than)
     if done.deleted:
         say(summary(done))
 
 
-def summary(done: pruning.Pruned, *, dry_run: bool = False) -> str:
+def summary(done: "Pruned", *, dry_run: bool = False) -> str:
     """Return in one line what was deleted and what was kept, and why."""
     kept = f"{done.newer:,} kept because they are newer"
     if done.unproven:

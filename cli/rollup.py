@@ -5,18 +5,20 @@ import time
 from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
+from typing import TYPE_CHECKING
 
 import click
-from pymongo.database import Database
 
 from cli.durations import Duration
 from cli.prune import prune_along
-from locapi import mongo
 from locapi.errors import DatabaseUnavailable
 from locapi.incidents import Incidents
-from locapi.mongo import FIXES, MINUTES, Document
-from locapi.rollup import roll_up
 from locapi.settings import Settings
+
+if TYPE_CHECKING:
+    from pymongo.database import Database
+
+    from locapi.mongo import Document
 
 _log = logging.getLogger(__name__)
 Say = Callable[[str], None]
@@ -44,6 +46,8 @@ def rollup(watch: float | None, prune_older_than: timedelta | None) -> None:
     Example:
         locctl rollup --watch 60 --prune-older-than 7d
     """
+    from locapi import mongo
+
     with mongo.open_database(Settings.from_environ()) as database:
         if watch is None:
             _once(database, prune_older_than, partial(click.echo, err=True))
@@ -52,7 +56,7 @@ def rollup(watch: float | None, prune_older_than: timedelta | None) -> None:
 
 
 def _again_and_again(
-    database: Database[Document], prune_older_than: timedelta | None, pause_s: float
+    database: "Database[Document]", prune_older_than: timedelta | None, pause_s: float
 ) -> None:
     incidents = Incidents(_log, "roll-up")
     while True:
@@ -65,7 +69,11 @@ def _again_and_again(
         time.sleep(pause_s)
 
 
-def _once(database: Database[Document], prune_older_than: timedelta | None, say: Say) -> None:
+def _once(database: "Database[Document]", prune_older_than: timedelta | None, say: Say) -> None:
+    from locapi import mongo
+    from locapi.mongo import FIXES, MINUTES
+    from locapi.rollup import roll_up
+
     start = time.monotonic()
     mongo.prepare(database)
     roll_up(database)

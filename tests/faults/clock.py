@@ -5,8 +5,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from cli import workers
-from cli.main import locctl
+from cli import entry, workers
 from locapi.app import create_app
 from locapi.server import Server
 
@@ -43,7 +42,7 @@ def main() -> None:
         run(f"{__spec__.name}:create_server", *arguments, **options)
 
     workers.run = run_with_clock  # type: ignore[assignment]
-    locctl()
+    entry.main()
 
 
 if __name__ == "__main__":
