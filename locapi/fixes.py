@@ -158,6 +158,7 @@ def _document(fix: Fix, instant: Instant) -> Document:
         "tz": instant.tz,
         "utc_offset": instant.utc_offset,
         "received_at": _BY_SERVER,
+        "slice": keys.slice_of(fix.user_id),
         # What the roll-up groups by and remembers, made here once rather than at each reading.
         "minute_id": keys.minute_id(fix.user_id, instant.fix_time),
         "mark": keys.mark(instant.fix_time, instant.utc_offset),
