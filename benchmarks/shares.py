@@ -16,8 +16,8 @@ from locapi.settings import Settings
 from locapi.shares import Watcher
 
 USERS = 400
-COUNT = 120_000
-ROUNDS = 3
+COUNT = 100_000
+ROUNDS = 2
 PROCESSES = (1, 2, 4)
 
 
