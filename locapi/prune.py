@@ -11,7 +11,7 @@ from pymongo.database import Database
 from locapi import keys, mongo, rollup, watermarks, windows
 from locapi.mongo import ERASURES, FIXES, MINUTES, Document
 from locapi.watermarks import HORIZON_TRUST_S
-from locapi.windows import ALL, BEGINNING, Slice
+from locapi.windows import ALL, BEGINNING
 
 _BATCH = 20_000
 
@@ -57,16 +57,14 @@ def prune(
 def old_fixes(database: Database[Document], older_than: timedelta) -> int:
     """Return how many raw fixes were received before `older_than` ago."""
     with mongo.translated_errors():
-        old = windows.since(_from_the_beginning(ALL), _horizon(database, older_than))
-        return database[FIXES].count_documents(old)
+        horizon = _horizon(database, older_than)
+        # Those with a slice apart, for they are counted by the index alone.
+        each = (dict.fromkeys(slices, BEGINNING) for slices in (ALL, [None]))
+        return sum(database[FIXES].count_documents(windows.since(one, horizon)) for one in each)
 
 
 def _horizon(database: Database[Document], older_than: timedelta) -> Timestamp:
     return watermarks.after(mongo.settled_time(database) - older_than)
-
-
-def _from_the_beginning(share: Sequence[int]) -> dict[Slice, Timestamp]:
-    return windows.starts(share, [BEGINNING] * len(ALL))
 
 
 def _announce(
@@ -100,7 +98,8 @@ def _judged(
     """Yield, by batches, the keys of the old fixes that are in their minute, and of the others."""
     if not share:
         return
-    for batch in windows.windows(database, _from_the_beginning(share), _BATCH, horizon):
+    starts = windows.starts(share, [BEGINNING] * len(ALL))
+    for batch in windows.windows(database, starts, _BATCH, horizon):
         proven, others = _split(_prove(database, batch))
         if others and not dry_run:
             rollup.fold_fixes(database, others)

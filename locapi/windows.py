@@ -32,8 +32,13 @@ def starts(share: Sequence[int], times: Sequence[Timestamp]) -> dict[Slice, Time
 
 def since(starts: Starts, end: Timestamp = END) -> Document:
     """Return the query for all that was received of each slice from its start on, before `end`."""
-    first, last = next(iter(starts)), next(reversed(list(starts)))
+    first, *_, last = [*starts, *starts]
     return _between(starts, (first, starts[first]), (last, end), end)
+
+
+def received(start: Timestamp = BEGINNING, end: Timestamp = END) -> Document:
+    """Return the query for all that was received in `[start, end)`, by the index."""
+    return since(starts(ALL, [start] * SLICES), end)
 
 
 def windows(

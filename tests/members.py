@@ -111,6 +111,18 @@ class Members:
         command = {"replSetStepDown": 10, "secondaryCatchUpPeriodSecs": 5}
         self._direct[primary].admin.command(command)
 
+    def fail_over(self) -> None:
+        """Let another member become the primary, as soon as one has caught up."""
+
+        def stepped_down() -> bool:
+            with suppress(PyMongoError, ValueError):  # ValueError: there is none, or there are two
+                [primary] = self.primaries()
+                self.step_down(primary)
+                return True
+            return False
+
+        until(stepped_down, "a primary steps down")
+
     def pause(self, number: int) -> None:
         """Let a member fall silent."""
         os.kill(self.mongods[number].pid, signal.SIGSTOP)

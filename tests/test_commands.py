@@ -80,7 +80,7 @@ def test_a_round_of_a_watcher_in_which_nothing_is_new_is_eight_commands(
 
 def test_the_roll_up_finds_new_fixes_by_an_index(db: Database[Document]) -> None:
     now = Timestamp(mongo.settled_time(db), 0)
-    new = windows.since(windows.starts(windows.ALL, [now] * len(windows.ALL)))
+    new = windows.received(now)
     command = {"aggregate": FIXES, "pipeline": pipeline(new), "cursor": {}}
     plan = str(db.command("explain", command, verbosity="queryPlanner"))
     assert "IXSCAN" in plan
