@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pymongo import ASCENDING, IndexModel, MongoClient, WriteConcern
 from pymongo.database import Database
@@ -42,8 +42,8 @@ _URI_FAULTS = {  # by what the driver says of it
 _LIVENESS_MS: dict[str, Any] = {"connectTimeoutMS": 2_000, "heartbeatFrequencyMS": 1_000}
 _INDEXES = {
     FIXES: [
-        # The roll-up reads what was received since its watermark.
-        IndexModel([("received_at", ASCENDING)]),
+        # A roll-up reads what was received of its slices since their watermarks.
+        IndexModel([("slice", ASCENDING), ("received_at", ASCENDING)]),
         # A user's newest fix decides which pass of a repeated hour a wall time means.
         IndexModel([("user_id", ASCENDING), ("fix_time", ASCENDING)]),
     ],
@@ -146,12 +146,24 @@ def _make_minutes(database: Database[Document]) -> None:
             raise
 
 
-def settled_time(database: Database[Document]) -> datetime:
-    """Return the database's own time up to which a majority read sees every finished write."""
+class Settled(NamedTuple):
+    """A time up to which majority reads see every finished write, and whose reads those are."""
+
+    time: datetime  # the database's own
+    election: Any  # of the primary that said so; None where there are no elections
+
+
+def settled(database: Database[Document]) -> Settled:
+    """Return how far the primary's majority reads go; a new one's may go less far for a while."""
     with translated_errors():
         hello = database.command("hello", codec_options=database.codec_options)
     time: datetime = hello.get("lastWrite", {}).get("majorityWriteDate", hello["localTime"])
-    return time
+    return Settled(time, hello.get("electionId"))
+
+
+def settled_time(database: Database[Document]) -> datetime:
+    """Return the database's own time up to which a majority read sees every finished write."""
+    return settled(database).time
 
 
 @contextmanager

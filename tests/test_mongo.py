@@ -138,7 +138,7 @@ def test_indexes_are_made_once_and_may_be_asked_for_again(db: Database[Document]
     assert {
         name: sorted(db[name].index_information()) for name in (mongo.FIXES, mongo.MINUTES)
     } == {
-        "fixes": ["_id_", "received_at_1", "user_id_1_fix_time_1"],
+        "fixes": ["_id_", "slice_1_received_at_1", "user_id_1_fix_time_1"],
         "minutes": ["_id_", "missing_1"],
     }
 
