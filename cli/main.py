@@ -6,9 +6,11 @@ from typing import Any
 
 import click
 
+from cli.dump import dump
 from cli.erase import erase
 from cli.export import export
 from cli.prune import prune
+from cli.restore import restore
 from cli.rollup import rollup
 from cli.serve import serve
 from cli.token import token
@@ -58,5 +60,5 @@ def locctl() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
 
 
-for command in (serve, rollup, export, prune, verify, erase, token):
+for command in (serve, rollup, export, prune, verify, erase, token, dump, restore):
     locctl.add_command(command)
