@@ -145,7 +145,7 @@ def missing(
 
 def _raw(database: Database[Document], name: str, ids: list[Any]) -> dict[Any, RawBSONDocument]:
     options: CodecOptions[Any] = CodecOptions(document_class=RawBSONDocument)
-    found = database.get_collection(name, options).find({"_id": {"$in": ids}})
+    found: Any = database.get_collection(name, options).find({"_id": {"$in": ids}})
     return {document["_id"]: document for document in found}
 
 
