@@ -4,7 +4,7 @@ import itertools
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import hypothesis
 import pytest
@@ -24,6 +24,9 @@ from locapi.app import create_app
 from locapi.mongo import Document
 from locapi.settings import Settings
 
+if TYPE_CHECKING:
+    from tests.members import Members
+
 ROOT = Path(__file__).parents[1]
 
 set_hypothesis_home_dir(str(ROOT / ".cache" / "hypothesis"))
@@ -37,6 +40,15 @@ _numbers = itertools.count()
 def mongodb_uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with embedded.mongod(tmp_path_factory.mktemp("mongod")) as uri:
         yield uri
+
+
+@pytest.fixture(scope="module")
+def replica_set(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Members]":
+    from tests.members import Members  # which needs what is below
+
+    members = Members(tmp_path_factory.mktemp("members"))
+    with members.running():
+        yield members
 
 
 @pytest.fixture
