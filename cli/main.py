@@ -21,6 +21,8 @@ SECTIONS = {
     ],
     "Data in and out": [
         ("export", "cli.export", "Write minutes, sorted by user and minute."),
+        ("dump", "cli.dump", "Write all that is stored to a file, while fixes arrive."),
+        ("restore", "cli.restore", "Store what was dumped in another database."),
     ],
     "Care": [
         ("prune", "cli.prune", "Delete old raw fixes that their minutes count."),

@@ -20,13 +20,12 @@ from locapi.metrics import Metrics
 from locapi.mongo import FIXES, MINUTES, Document
 from locapi.schema import Fix
 from locapi.utc import Instant
-from locapi.watermarks import HORIZON_TRUST_S, MAX_AHEAD
+from locapi.watermarks import BY_SERVER, HORIZON_TRUST_S, MAX_AHEAD
 
 EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 DEADLINE_S = 8
 
 _NOT_A_REPLICA_SET = 123
-_BY_SERVER = Timestamp(0, 0)  # on insert, mongod puts its own time where it finds this
 
 
 class Receipt(NamedTuple):
@@ -183,7 +182,7 @@ def _document(fix: Fix, instant: Instant) -> Document:
         "fix_time": instant.fix_time,
         "tz": instant.tz,
         "utc_offset": instant.utc_offset,
-        "received_at": _BY_SERVER,
+        "received_at": BY_SERVER,
         "slice": keys.slice_of(fix.user_id),
         # What the roll-up groups by and remembers, made here once rather than at each reading.
         "minute_id": keys.minute_id(fix.user_id, instant.fix_time),

@@ -7,7 +7,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pymongo import ASCENDING, IndexModel, MongoClient, WriteConcern
+from bson import Timestamp
+from pymongo import ASCENDING, IndexModel, MongoClient, ReadPreference, WriteConcern
 from pymongo.database import Database
 from pymongo.errors import (
     ConfigurationError,
@@ -59,19 +60,57 @@ def open_database(settings: Settings) -> Iterator[Database[Document]]:
     """Yield the database, on the shared embedded mongod where no `MONGODB_URI` is set.
 
     Every write is acknowledged by a majority and on disk; every read sees only
-    what a majority has. It connects at the first use. Raises Misconfigured for
-    a URI or name that cannot be used.
+    what a majority has, and asks the primary, whatever the URI prefers. It connects
+    at the first use. Raises Misconfigured for a URI or name that cannot be used.
     """
     with serving_uri(settings) as uri, _client(uri, settings.mongodb_password_file) as client:
         try:
             database = client.get_database(
                 settings.database,
+                read_preference=ReadPreference.PRIMARY,
                 read_concern=ReadConcern("majority"),
                 write_concern=WriteConcern(w="majority", j=True),
             )
         except InvalidName as error:
             raise Misconfigured(f"LOCAPI_DATABASE cannot be used: {error}") from error
         yield database
+
+
+@contextmanager
+def open_for_reading(settings: Settings) -> Iterator[Database[Document]]:
+    """Yield the database for long reads, which the members answer that the URI prefers.
+
+    With `readPreference=secondary` in `MONGODB_URI` they cost the primary nothing. They
+    see all that was acknowledged before this call: a member that lags is waited for.
+    """
+    with open_database(settings) as database:
+        preferred = database.client.read_preference
+        if preferred == ReadPreference.PRIMARY:
+            yield database
+        else:
+            yield database.with_options(
+                read_preference=preferred, read_concern=_ReadingAfter(_latest(database))
+            )
+
+
+def _latest(database: Database[Document]) -> Timestamp | None:
+    """Return the time of the primary's newest write, or None where no oplog keeps it."""
+    with translated_errors():
+        return database.command("ping").get("operationTime")
+
+
+class _ReadingAfter(ReadConcern):
+    """What a majority has, at that time or later, by whichever member it is asked."""
+
+    def __init__(self, time: Timestamp | None) -> None:
+        super().__init__("majority")
+        self._time = time
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """Return it as commands bear it."""
+        after = {} if self._time is None else {"afterClusterTime": self._time}
+        return {**super().document, **after}
 
 
 @contextmanager

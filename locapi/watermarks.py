@@ -16,7 +16,9 @@ from locapi.mongo import WATERMARKS, Document
 ROLLED_UP = "rollup"
 PRUNED = "prune"
 NEVER = Timestamp(0, 1)  # not 0, in place of which mongod may put its own time
+ERASED = "erase"  # when the last erasure began, whoever the user was
 
+BY_SERVER = Timestamp(0, 0)  # on insert, mongod puts its own time where it finds this
 HORIZON_TRUST_S = 1.0  # how long a process goes by what it read of the pruning's horizon
 MAX_AHEAD = timedelta(days=1)  # how far a fix may lie ahead of the clock of who takes it
 _CLOCK_SKEW = timedelta(hours=1)  # between that clock and the database's

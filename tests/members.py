@@ -50,7 +50,7 @@ class Members:
         """Start all and make them a set; end all."""
         with ExitStack() as started:
             for mongod in self.mongods:
-                started.callback(mongod.end)
+                started.callback(mongod.discard)
                 mongod.start()
             until(lambda: all(listens(mongod.port) for mongod in self.mongods), "the start")
             for mongod in self.mongods:
