@@ -14,6 +14,7 @@ from pymongo.errors import DuplicateKeyError
 from locapi import greenlets, keys, mongo, utc, watermarks
 from locapi.commits import SharedInserts
 from locapi.errors import DatabaseUnavailable, InvalidFix
+from locapi.layout import BY_USER_AND_TIME
 from locapi.metrics import Metrics
 from locapi.mongo import FIXES, MINUTES, Document
 from locapi.schema import Fix
@@ -74,7 +75,7 @@ class FixStore:
     def _prepare(self) -> None:
         # Not when the API starts: the database may come minutes later.
         if not self._prepared:
-            greenlets.aside(mongo.prepare)(self._database)
+            greenlets.aside(mongo.prepare)(self._database, patient=False)
             self._prepared = True
 
     def _first_copy(self, fix_id: str) -> Receipt:
@@ -129,7 +130,8 @@ class FixStore:
     @greenlets.aside
     def _has_later(self, user_id: str, instant: datetime) -> bool:
         """Tell whether the user has a fix later than `instant`, raw or already in a minute."""
-        if self._fixes.find_one({"user_id": user_id, "fix_time": {"$gt": instant}}, {"_id": 1}):
+        later = keys.between(user_id, {"$gt": instant})
+        if self._fixes.find_one(later, {"_id": 1}, hint=BY_USER_AND_TIME):
             return True
         newest = self._minutes.find_one(
             {"_id": keys.of_user(user_id)}, {"minute": 1, "seen": 1}, sort=[("_id", -1)]
