@@ -124,15 +124,17 @@ def prepare(database: Database[Document], *, patient: bool = True) -> None:
         for wanted in layout.COLLECTIONS:
             collection = database[wanted.name]
             if wanted.clustered:
-                _make_clustered(database, wanted.name)
+                create(database, wanted)
             if wanted.indexes and (patient or collection.estimated_document_count() <= LARGE):
                 collection.create_indexes(list(wanted.indexes))
 
 
-def _make_clustered(database: Database[Document], name: str) -> None:
+def create(database: Database[Document], wanted: layout.Collection) -> None:
+    """Make a collection unless it is there, however it was made."""
+    by_key = {"key": {"_id": 1}, "unique": True}
+    options: Document = {"clusteredIndex": by_key} if wanted.clustered else {}
     try:
-        by_key = {"key": {"_id": 1}, "unique": True}
-        database.create_collection(name, check_exists=False, clusteredIndex=by_key)
+        database.create_collection(wanted.name, check_exists=False, **options)
     except OperationFailure as error:
         if error.code != _NAMESPACE_EXISTS:  # made otherwise, before: slower, and as right
             raise

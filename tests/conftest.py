@@ -4,7 +4,7 @@ import itertools
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import hypothesis
 import pytest
@@ -23,6 +23,9 @@ from locapi import embedded, mongo
 from locapi.app import create_app
 from locapi.mongo import Document
 from locapi.settings import Settings
+
+if TYPE_CHECKING:
+    from tests.mongos import Mongos
 
 ROOT = Path(__file__).parents[1]
 
@@ -46,6 +49,14 @@ def db(mongodb_uri: str) -> Iterator[Database[Document]]:
         mongo.prepare(database)
         yield database
         database.client.drop_database(database.name)
+
+
+@pytest.fixture(scope="session")
+def mongos(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Mongos]":
+    from tests.mongos import router
+
+    with router(tmp_path_factory.mktemp("sharded")) as running:
+        yield running
 
 
 class Commands(CommandListener):
