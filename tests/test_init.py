@@ -1,5 +1,7 @@
 """The database becomes what the layout says, and each difference is told."""
 
+import json
+import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -18,7 +20,7 @@ from locapi.mongo import Document
 from locapi.rollup import roll_up
 from locapi.settings import Settings
 from locapi.verify import Report, verify
-from tests.conftest import Send
+from tests.conftest import ROOT, Send
 from tests.mongos import Mongos
 from tests.test_faults import running
 
@@ -165,20 +167,46 @@ def test_a_document_of_before_that_breaks_the_rules_may_still_be_changed(
     assert db.minutes.update_one({"_id": "odd"}, {"$set": {"count": 1}}).modified_count == 1
 
 
-def test_who_lacks_the_rights_is_told_which(tmp_path: Path) -> None:
+@pytest.fixture
+def guarded(tmp_path: Path) -> Iterator[str]:
+    """A mongod that asks for a password: the URI for a user, with a place for name and password."""
     with running(tmp_path, "--auth") as host:
         with MongoClient[Document](f"mongodb://{host}/?directConnection=true") as client:
             client.admin.command("createUser", "root", pwd="r", roles=["root"])
         with MongoClient[Document](f"mongodb://root:r@{host}/?directConnection=true") as client:
-            client.locapi.command("createUser", "api", pwd="a", roles=["readWrite"])
-            client.locapi.command("createUser", "init", pwd="i", roles=["dbAdmin"])
-        uri = f"mongodb://{{}}@{host}/?directConnection=true&authSource=locapi"
-        with mongo.open_database(Settings(mongodb_uri=uri.format("api:a"))) as database:
-            with pytest.raises(DatabaseRefused, match="a user with the role dbAdmin"):
-                told(database)
-        with mongo.open_database(Settings(mongodb_uri=uri.format("init:i"))) as database:
+            for name, roles in (("api", ["readWrite"]), ("init", ["dbAdmin"])):
+                client.locapi.command("createUser", name, pwd="p", roles=roles)
+            client.locapi.command("createRole", "locapi", privileges=of_compose(), roles=[])
+            client.locapi.command("createUser", "compose", pwd="p", roles=["locapi"])
+        yield f"mongodb://{{}}:p@{host}/?directConnection=true&authSource=locapi"
+
+
+def of_compose() -> list[Document]:
+    """Return the rights that the containers' user is given."""
+    script = (ROOT / "docker" / "ready.js").read_text()
+    rights = re.findall(r"^  ([a-z]+): (\[\"[a-z].*?\]),", script, re.MULTILINE)
+    [also] = re.findall(r"\.\.\.actions, (.*?)\]", script)
+    [of_all] = re.findall(r'collection: "" \}, actions: (\[.*?\])', script)
+    collections = {name: [*json.loads(own), *json.loads(f"[{also}]")] for name, own in rights}
+    return [
+        {"resource": {"db": "locapi", "collection": name}, "actions": actions}
+        for name, actions in {**collections, "": json.loads(of_all)}.items()
+    ]
+
+
+def test_who_lacks_the_rights_is_told_which(guarded: str) -> None:
+    with mongo.open_database(Settings(mongodb_uri=guarded.format("api"))) as database:
+        with pytest.raises(DatabaseRefused, match="a user with the role dbAdmin"):
             told(database)
-            assert told(database, check=True) == []
+    with mongo.open_database(Settings(mongodb_uri=guarded.format("init"))) as database:
+        told(database)
+        assert told(database, check=True) == []
+
+
+def test_the_containers_user_may_do_it(guarded: str) -> None:
+    with mongo.open_database(Settings(mongodb_uri=guarded.format("compose"))) as database:
+        assert told(database) == [f"{each} (mended)" for each in ALL]
+        assert told(database) == []
 
 
 @pytest.fixture
