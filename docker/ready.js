@@ -11,8 +11,10 @@ const rights = {
 
 const privileges = Object.entries(rights).map(([collection, actions]) => ({
   resource: { db: "locapi", collection },
-  actions: [...actions, "createCollection", "createIndex"],
+  actions: [...actions, "createCollection", "createIndex", "listIndexes", "collMod"],
 }));
+// By which `locctl init` compares what is there; it tells names and forms, not what is stored.
+privileges.push({ resource: { db: "locapi", collection: "" }, actions: ["listCollections"] });
 const admin = db.getSiblingDB("admin");
 const locapi = db.getSiblingDB("locapi");
 

@@ -16,6 +16,7 @@ from pymongo.read_concern import ReadConcern
 from locapi import greenlets, keys, mongo, utc, watermarks
 from locapi.commits import SharedInserts
 from locapi.errors import DatabaseUnavailable, InvalidFix
+from locapi.layout import BY_USER_AND_TIME
 from locapi.metrics import Metrics
 from locapi.mongo import FIXES, MINUTES, Document
 from locapi.schema import Fix
@@ -77,7 +78,7 @@ class FixStore:
     def _prepare(self) -> None:
         # Not when the API starts: the database may come minutes later.
         if not self._prepared:
-            greenlets.aside(mongo.prepare)(self._database)
+            greenlets.aside(mongo.prepare)(self._database, patient=False)
             self._prepared = True
 
     def _first_copy(self, fix_id: str) -> Receipt:
@@ -135,8 +136,8 @@ class FixStore:
     @greenlets.aside
     def _has_later(self, user_id: str, instant: datetime) -> bool:
         """Tell whether the user has a fix later than `instant`, raw or already in a minute."""
-        later = {"user_id": user_id, "fix_time": {"$gt": instant}}
-        if self._last(self._fixes, later, {"_id": 1}):
+        later = keys.between(user_id, {"$gt": instant})
+        if self._last(self._fixes, later, {"_id": 1}, hint=BY_USER_AND_TIME):
             return True
         newest = self._last(
             self._minutes,

@@ -52,9 +52,17 @@ def seen_fix_id(minute_id: str, mark: int) -> str:
 
 
 def of_minute(minute_id: str) -> dict[str, Any]:
-    """Return the query for the raw fixes of the minute named `minute_id`, by index."""
+    """Return the query for the raw fixes of the minute named `minute_id`."""
     user_id, start = parse_minute_id(minute_id)
-    return {"user_id": user_id, "fix_time": {"$gte": start, "$lt": start + timedelta(minutes=1)}}
+    return between(user_id, {"$gte": start, "$lt": start + timedelta(minutes=1)})
+
+
+def between(user_id: str, fix_time: dict[str, datetime]) -> dict[str, Any]:
+    """Return the query for a user's raw fixes of some time; hint at `layout.BY_USER_AND_TIME`.
+
+    The keys are asked for too, which select nothing, for a router to know the shards by.
+    """
+    return {"_id": of_user(user_id), "user_id": user_id, "fix_time": fix_time}
 
 
 def parse_minute_id(minute_id: str) -> tuple[str, datetime]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from bson import Timestamp
-from pymongo import ASCENDING, IndexModel, MongoClient, ReadPreference, WriteConcern
+from pymongo import DESCENDING, MongoClient, ReadPreference, WriteConcern
 from pymongo.database import Database
 from pymongo.errors import (
     ConfigurationError,
@@ -19,18 +19,16 @@ from pymongo.errors import (
 )
 from pymongo.read_concern import ReadConcern
 
-from locapi import embedded, faults
+from locapi import embedded, faults, layout
 from locapi.errors import Misconfigured
+from locapi.layout import ERASURES, FIXES, MINUTES, TOKENS, WATERMARKS
 from locapi.settings import Settings
+
+__all__ = ["ERASURES", "FIXES", "MINUTES", "TOKENS", "WATERMARKS"]
 
 Document = dict[str, Any]
 
-FIXES = "fixes"
-MINUTES = "minutes"
-WATERMARKS = "watermarks"
-ERASURES = "erasures"
-TOKENS = "tokens"
-
+LARGE = 100_000  # documents
 _NAMESPACE_EXISTS = 48
 _URI_FAULTS = {  # by what the driver says of it
     "RFC 3986": "percent-encode the signs : / ? # [ ] @ % in its user and password",
@@ -41,18 +39,6 @@ _URI_FAULTS = {  # by what the driver says of it
 # A server that falls silent is given up after the sum of both, with all that waits for it: by
 # default, after 30 s, while requests would wait for it beside a new primary. The URI may say else.
 _LIVENESS_MS: dict[str, Any] = {"connectTimeoutMS": 2_000, "heartbeatFrequencyMS": 1_000}
-_INDEXES = {
-    FIXES: [
-        # A roll-up reads what was received of its slices since their watermarks.
-        IndexModel([("slice", ASCENDING), ("received_at", ASCENDING)]),
-        # A user's newest fix decides which pass of a repeated hour a wall time means.
-        IndexModel([("user_id", ASCENDING), ("fix_time", ASCENDING)]),
-    ],
-    # The roll-up finds the few minutes that still miss a fix; sparse, so the rest costs nothing.
-    MINUTES: [IndexModel([("missing", ASCENDING)], sparse=True)],
-    # Those of one user are listed, and go with the user.
-    TOKENS: [IndexModel([("user_id", ASCENDING)])],
-}
 
 
 @contextmanager
@@ -167,19 +153,27 @@ def _password(uri: str, file: Path) -> str:
     return password
 
 
-def prepare(database: Database[Document]) -> None:
-    """Make the collections and indexes that are not there yet; may be repeated."""
+def prepare(database: Database[Document], *, patient: bool = True) -> None:
+    """Make the collections and indexes that are not there yet; may be repeated.
+
+    Who is not patient leaves the indexes of a large collection to who is: to build
+    one takes minutes.
+    """
     with translated_errors():
-        _make_minutes(database)
-        for collection, indexes in _INDEXES.items():
-            database[collection].create_indexes(indexes)
+        for wanted in layout.COLLECTIONS:
+            collection = database[wanted.name]
+            if wanted.clustered:
+                create(database, wanted)
+            if wanted.indexes and (patient or collection.estimated_document_count() <= LARGE):
+                collection.create_indexes(list(wanted.indexes))
 
 
-def _make_minutes(database: Database[Document]) -> None:
-    """Make the collection that is stored in the order of its key, so that exports read on."""
+def create(database: Database[Document], wanted: layout.Collection) -> None:
+    """Make a collection unless it is there, however it was made."""
+    by_key = {"key": {"_id": 1}, "unique": True}
+    options: Document = {"clusteredIndex": by_key} if wanted.clustered else {}
     try:
-        by_key = {"key": {"_id": 1}, "unique": True}
-        database.create_collection(MINUTES, check_exists=False, clusteredIndex=by_key)
+        database.create_collection(wanted.name, check_exists=False, **options)
     except OperationFailure as error:
         if error.code != _NAMESPACE_EXISTS:  # made otherwise, before: slower, and as right
             raise
@@ -196,6 +190,8 @@ def settled(database: Database[Document]) -> Settled:
     """Return how far the primary's majority reads go; a new one's may go less far for a while."""
     with translated_errors():
         hello = database.command("hello", codec_options=database.codec_options)
+        if is_router(hello) and "$clusterTime" in hello:
+            return Settled(_settled_on_shards(database, hello["$clusterTime"]), None)
     time: datetime = hello.get("lastWrite", {}).get("majorityWriteDate", hello["localTime"])
     return Settled(time, hello.get("electionId"))
 
@@ -203,6 +199,25 @@ def settled(database: Database[Document]) -> Settled:
 def settled_time(database: Database[Document]) -> datetime:
     """Return the database's own time up to which a majority read sees every finished write."""
     return settled(database).time
+
+
+def is_router(hello: Document) -> bool:
+    """Tell by its `hello` whether a sharded cluster's router answered."""
+    return hello.get("msg") == "isdbgrid"
+
+
+def _settled_on_shards(database: Database[Document], now: Document) -> datetime:
+    """Return the cluster's time of now, once a majority of each shard has what was written by it.
+
+    A router's `hello` knows only its own clock.
+    """
+    with database.client.start_session(causal_consistency=True) as session:
+        session.advance_cluster_time(now)
+        session.advance_operation_time(now["clusterTime"])
+        # Sorted, so the router waits for each shard's answer.
+        database[FIXES].find_one({}, {"_id": 1}, sort=[("_id", DESCENDING)], session=session)
+    time: datetime = now["clusterTime"].as_datetime()
+    return time
 
 
 @contextmanager

@@ -26,6 +26,7 @@ from locapi.settings import Settings
 
 if TYPE_CHECKING:
     from tests.members import Members
+    from tests.mongos import Mongos
 
 ROOT = Path(__file__).parents[1]
 
@@ -58,6 +59,14 @@ def db(mongodb_uri: str) -> Iterator[Database[Document]]:
         mongo.prepare(database)
         yield database
         database.client.drop_database(database.name)
+
+
+@pytest.fixture(scope="session")
+def mongos(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Mongos]":
+    from tests.mongos import router
+
+    with router(tmp_path_factory.mktemp("sharded")) as running:
+        yield running
 
 
 class Commands(CommandListener):
