@@ -47,6 +47,8 @@ def prune(
             deleted += len(proven) if dry_run else _delete(database, proven, horizon)
             unproven += len(others)
             progress(len(proven) + len(others))
+        if not dry_run:
+            watermarks.finished(database, watermarks.PRUNED, deleted=deleted)
         newer = database[FIXES].count_documents({"received_at": {"$gte": horizon}})
     return Pruned(deleted, unproven, newer)
 

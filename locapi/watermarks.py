@@ -40,6 +40,13 @@ def write(database: Database[Document], name: str, received_at: Timestamp, **not
     )
 
 
+def finished(database: Database[Document], name: str, **notes: float) -> None:
+    """Note beside a watermark that its work came to an end now, as `finished_at`, and how."""
+    database[WATERMARKS].update_one(
+        {"_id": name}, {"$currentDate": {"finished_at": True}, "$set": notes}
+    )
+
+
 def advance(database: Database[Document], name: str, received_at: Timestamp) -> None:
     """Set a watermark unless it is there or further already, on disk when this returns."""
     database[WATERMARKS].update_one(
