@@ -11,6 +11,7 @@ from cli.export import export
 from cli.prune import prune
 from cli.rollup import rollup
 from cli.serve import serve
+from cli.status import show_status
 from cli.token import token
 from cli.verify import verify
 from locapi import logs
@@ -58,5 +59,5 @@ def locctl() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
 
 
-for command in (serve, rollup, export, prune, verify, erase, token):
+for command in (serve, rollup, export, prune, verify, show_status, erase, token):
     locctl.add_command(command)

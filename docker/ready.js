@@ -9,10 +9,14 @@ const rights = {
   tokens: ["find", "insert", "update", "remove"],
 };
 
-const privileges = Object.entries(rights).map(([collection, actions]) => ({
-  resource: { db: "locapi", collection },
-  actions: [...actions, "createCollection", "createIndex"],
-}));
+const privileges = [
+  ...Object.entries(rights).map(([collection, actions]) => ({
+    resource: { db: "locapi", collection },
+    actions: [...actions, "createCollection", "createIndex"],
+  })),
+  // How much disk is used and free, for `locctl status`.
+  { resource: { db: "locapi", collection: "" }, actions: ["dbStats"] },
+];
 const admin = db.getSiblingDB("admin");
 const locapi = db.getSiblingDB("locapi");
 

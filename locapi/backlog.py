@@ -13,17 +13,18 @@ from locapi.mongo import FIXES, MINUTES, Document
 DEADLINE_S = 2
 
 
-def read(database: Database[Document]) -> Stored:
+def read(database: Database[Document], now: datetime | None = None) -> Stored:
     """Return what is stored, in five small commands; raises DatabaseUnavailable after two seconds.
 
     The roll-up's lag is the age of the oldest fix that the last complete one did
-    not reach, by the database's clock and to the second: a roll-up that ran just
-    now, and a night without a fix, are no lag.
+    not reach, by the database's clock (or `now`) and to the second: a roll-up that
+    ran just now, and a night without a fix, are no lag.
     """
     with mongo.translated_errors(), pymongo.timeout(DEADLINE_S):
         rolled_up = watermarks.entry(database, watermarks.ROLLED_UP)
         oldest = _oldest(database, rolled_up.get("received_at", Timestamp(0, 0)))
-        lag = 0.0 if oldest is None else (_now(database) - oldest.as_datetime()).total_seconds()
+        now = now or clock(database)
+        lag = 0.0 if oldest is None else (now - oldest.as_datetime()).total_seconds()
         return Stored(
             raw_fixes=database[FIXES].estimated_document_count(),
             minutes=database[MINUTES].estimated_document_count(),
@@ -39,6 +40,7 @@ def _oldest(database: Database[Document], start: Timestamp) -> Timestamp | None:
     return None if found is None else found["received_at"]
 
 
-def _now(database: Database[Document]) -> datetime:
+def clock(database: Database[Document]) -> datetime:
+    """Return the database's time."""
     time: datetime = database.command("hello", codec_options=database.codec_options)["localTime"]
     return time

@@ -136,6 +136,12 @@ def prepare(database: Database[Document]) -> None:
             database[collection].create_indexes(indexes)
 
 
+def indexes() -> Iterator[tuple[str, list[tuple[str, int]]]]:
+    """Yield the collection and the keys of each index that must be there."""
+    for collection, models in _INDEXES.items():
+        yield from ((collection, list(model.document["key"].items())) for model in models)
+
+
 def _make_minutes(database: Database[Document]) -> None:
     """Make the collection that is stored in the order of its key, so that exports read on."""
     try:
