@@ -6,7 +6,7 @@ import sys
 import textwrap
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import NoReturn, TextIO
 
@@ -17,9 +17,9 @@ from cli import screen
 from cli.screen import Line
 from locapi import attention, status
 from locapi.attention import Reason
-from locapi.errors import DatabaseRefused, DatabaseUnavailable
+from locapi.errors import ApiUnreachable, DatabaseRefused, DatabaseUnavailable
 from locapi.mongo import Document
-from locapi.pace import RATE_S, AnswerRates, ApiUnreachable, Pace, Pacer
+from locapi.pace import RATE_S, AnswerRates, Pace, Pacer
 from locapi.quantities import span
 from locapi.settings import Settings
 from locapi.status import Status
@@ -64,7 +64,7 @@ def _looker(
             try:
                 pace = pacer.look(found.at)
             except (DatabaseUnavailable, DatabaseRefused) as error:
-                found = replace(found, fault=str(error))
+                found = status.failed(found, error)
         answers = None if rates is None else _answers(rates)
         return Frame(found, attention.judge(found, max_lag), pace, answers)
 

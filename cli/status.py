@@ -74,4 +74,4 @@ def as_object(found: Status, reasons: list[Reason]) -> str:
     }
     for internal in ("fault", "refused"):  # they are among the reasons
         del told[internal]
-    return json.dumps(told, default=screen.time_text, ensure_ascii=False)
+    return json.dumps(told, default=screen.time_text)

@@ -13,7 +13,7 @@ from bson import Timestamp
 from pymongo.database import Database
 
 from locapi import mongo
-from locapi.errors import LocapiError, Misconfigured
+from locapi.errors import ApiUnreachable, Misconfigured
 from locapi.mongo import FIXES, Document
 
 ACTIVE_S = 300  # who sent a fix within is active
@@ -85,10 +85,6 @@ def _reason(error: Exception) -> str:
     if isinstance(error, TimeoutError):
         return "timed out"
     return getattr(error, "strerror", None) or type(error).__name__
-
-
-class ApiUnreachable(LocapiError):
-    """The API, or whatever is at its address, does not tell what it answered."""
 
 
 class AnswerRates:

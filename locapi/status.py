@@ -90,7 +90,7 @@ def look(chosen: Settings) -> Status:
         with open_existing(chosen) as database:
             return count_users(database, read(database, where(chosen)))
     except DatabaseUnavailable as error:
-        return Status(datetime.now(UTC), chosen.database, where(chosen), fault=str(error))
+        return failed(Status(datetime.now(UTC), chosen.database, where(chosen)), error)
 
 
 def read(database: Database[Document], where: str, now: datetime | None = None) -> Status:
@@ -101,7 +101,12 @@ def read(database: Database[Document], where: str, now: datetime | None = None) 
             found = replace(found, at=now or backlog.clock(database))
             return _read(database, found)
     except (DatabaseUnavailable, DatabaseRefused) as error:
-        return replace(found, fault=str(error), refused=isinstance(error, DatabaseRefused))
+        return failed(found, error)
+
+
+def failed(found: Status, error: DatabaseUnavailable | DatabaseRefused) -> Status:
+    """Return how things are where the database told no more."""
+    return replace(found, fault=str(error), refused=isinstance(error, DatabaseRefused))
 
 
 def _read(database: Database[Document], found: Status) -> Status:

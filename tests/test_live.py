@@ -16,13 +16,16 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
+from pymongo.database import Database
 
 from cli import live, screen
 from cli.live import Frame
 from locapi.attention import Reason
-from locapi.pace import Pace
+from locapi.errors import DatabaseUnavailable
+from locapi.mongo import Document
+from locapi.pace import Pace, Pacer
 from locapi.status import Status
-from tests.test_attention import AT, WELL
+from tests.test_attention import AT, LAG, WELL
 from tests.test_end_to_end import DEADLINE_S, LOCCTL
 from tests.test_faults import running
 
@@ -96,6 +99,25 @@ def test_verdicts_that_do_not_happen_are_not_shown_but_for_the_usual() -> None:
             return {"stored": 1.0, "duplicate": 0.0, "ok": 2.0, "overloaded": 0.0, "bug": 0.1}
 
     assert live._answers(Rates()) == "stored 1.0, duplicate 0.0, bug 0.1"  # type: ignore[arg-type]
+
+
+def test_a_database_that_goes_between_two_reads_is_shown(
+    db: Database[Document], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def go(*_: object) -> None:
+        raise DatabaseUnavailable("the database does not answer; see that it runs")
+
+    monkeypatch.setattr(Pacer, "look", go)
+    frame = live._looker(db, "mongodb://db", LAG, None)()
+    assert (frame.pace, frame.answers, frame.reasons) == (None, None, [AWAY])
+
+
+def test_without_an_index_the_pace_is_not_read(db: Database[Document]) -> None:
+    db.fixes.insert_one({"_id": "a\t1"})
+    db.fixes.drop_indexes()
+    frame = live._looker(db, "mongodb://db", LAG, None)()
+    assert frame.pace is None
+    assert frame.reasons[0].code == "index_missing"
 
 
 def test_a_long_line_goes_on_below_under_its_column() -> None:

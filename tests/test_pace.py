@@ -12,9 +12,9 @@ from bson import Timestamp
 from pymongo.database import Database
 
 from locapi import pace
-from locapi.errors import Misconfigured
+from locapi.errors import ApiUnreachable, Misconfigured
 from locapi.mongo import Document
-from locapi.pace import AnswerRates, ApiUnreachable, Pace, Pacer
+from locapi.pace import AnswerRates, Pace, Pacer
 from tests.conftest import Commands
 
 AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
