@@ -25,6 +25,7 @@ SECTIONS = {
         ("restore", "cli.restore", "Store what was dumped in another database."),
     ],
     "Care": [
+        ("status", "cli.status", "Tell how things are, and what needs attention."),
         ("init", "cli.init", "Make the database what it should be, or compare."),
         ("prune", "cli.prune", "Delete old raw fixes that their minutes count."),
         ("erase", "cli.erase", "Remove all that was received of a user."),

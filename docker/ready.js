@@ -13,8 +13,8 @@ const privileges = Object.entries(rights).map(([collection, actions]) => ({
   resource: { db: "locapi", collection },
   actions: [...actions, "createCollection", "createIndex", "listIndexes", "collMod"],
 }));
-// By which `locctl init` compares what is there; it tells names and forms, not what is stored.
-privileges.push({ resource: { db: "locapi", collection: "" }, actions: ["listCollections"] });
+// `locctl init` compares names and forms, `locctl status` tells the disk: neither what is stored.
+privileges.push({ resource: { db: "locapi", collection: "" }, actions: ["dbStats", "listCollections"] });
 const admin = db.getSiblingDB("admin");
 const locapi = db.getSiblingDB("locapi");
 

@@ -51,3 +51,7 @@ class DatabaseRefused(LocapiError):
 
 class Overloaded(LocapiError):
     """More is asked for than can be done now; the same call may well succeed later."""
+
+
+class ApiUnreachable(LocapiError):
+    """The API, or whatever is at its address, does not tell what it answered."""

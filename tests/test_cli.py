@@ -175,7 +175,7 @@ def test_a_misuse_exits_2_and_says_what_is_wrong(
     assert said in misused.stderr
 
 
-@pytest.mark.parametrize("command", ["serve", "rollup", "export", "verify"])
+@pytest.mark.parametrize("command", ["serve", "rollup", "export", "verify", "status"])
 @pytest.mark.parametrize(
     ("variable", "value", "said"),
     [

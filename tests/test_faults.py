@@ -39,7 +39,7 @@ FULL = "the database's disk is full (OutOfDiskSpace, code 14031); free space on 
 @contextmanager
 def running(home: Path, *options: str) -> Iterator[str]:
     """Run a mongod of one's own; yield what its URI has for a host."""
-    (home / "db").mkdir(parents=True)
+    (home / "db").mkdir(parents=True, exist_ok=True)
     command = [
         str(find_mongod()),
         f"--dbpath={home / 'db'}",
