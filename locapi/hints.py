@@ -24,6 +24,7 @@ A_FIX = {
 }
 
 _MARKUP = str.maketrans({sign: f"\\u{ord(sign):04x}" for sign in "<>&"})
+_LONGEST_NAME = 12  # of which to look for the nearest: to compare takes time
 _E7 = 10_000_000
 _BUDDHIST = 2_400  # years from here on are more likely of the Buddhist calendar than to come
 _OTHER_NAMES = {
@@ -137,7 +138,9 @@ def _nearest(name: str, names: list[str]) -> str | None:
     known = {each.replace("_", ""): each for each in names}
     if meant := _OTHER_NAMES.get(plain) or known.get(plain):
         return meant
-    close = get_close_matches(plain, [*known, *_OTHER_NAMES], n=1, cutoff=0.75)
+    if len(plain) > _LONGEST_NAME:
+        return None
+    close = get_close_matches(plain, [*known, "latitude", "longitude"], n=1, cutoff=0.75)
     return known.get(close[0]) or _OTHER_NAMES[close[0]] if close else None
 
 

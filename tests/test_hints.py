@@ -133,6 +133,7 @@ def test_a_key_given_twice_is_named(again: str) -> None:
         ("lon", "long"),
         ("Longitude", "long"),
         ("latitude", "lat"),
+        ("longtitude", "long"),
         ("Lat", "lat"),
         ("lat ", "lat"),
         ("ts", "timestamp"),
