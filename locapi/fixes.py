@@ -165,6 +165,7 @@ def _document(fix: Fix, instant: Instant) -> Document:
 
 
 def _out_of_range(year: int, fix: Fix) -> InvalidFix:
-    wanted = "must mean an instant from 1970-01-01 UTC to one day from now"
+    example = hints.A_FIX["timestamp"]
+    wanted = f"must mean an instant from 1970-01-01 UTC to one day from now, such as {example}"
     advice = hints.out_of_range(year, EARLIEST.year)
     return schema.broken({"timestamp": [hints.told(wanted, fix.local_time, advice)]})

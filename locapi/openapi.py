@@ -89,11 +89,13 @@ def _ref(kind: str, name: str) -> Node:
 
 
 def _json(body: Node, shown: dict[str, Example]) -> Node:
-    named = {
-        name: {"summary": each.said, "description": each.sent, "value": each.value}
-        for name, each in shown.items()
-    }
+    named = {name: _example(each) for name, each in shown.items()}
     return {"application/json": {"schema": body} | ({"examples": named} if named else {})}
+
+
+def _example(each: Example) -> Node:
+    sent = {"description": each.sent} if each.sent else {}
+    return {"summary": each.said, **sent, "value": each.value}
 
 
 def _answer(

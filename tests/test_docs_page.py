@@ -105,7 +105,7 @@ def test_all_operations_codes_fields_and_examples_are_on_it(page: Page) -> None:
                             json.dumps(example["value"], ensure_ascii=False, indent=2) in code
                             for code in page.code
                         )
-                        assert not example["description"] or example["description"] in page.code
+                        assert "description" not in example or example["description"] in page.code
     assert re.findall(r"<dt><code>(\w+)</code>", PAGE) == list(schema.RULES)
 
 
