@@ -35,13 +35,15 @@ def html() -> str:
     )
 
 
-def policy() -> str:
-    """Return the Content-Security-Policy under which the page stands: its style, by its hash."""
+def headers() -> dict[str, str]:
+    """Return the page's headers: it may do nothing but take its own style, known by its hash."""
     style = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
-    return (
-        f"default-src 'none'; style-src 'sha256-{style}'; img-src data:;"
-        " base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-    )
+    return {
+        "Content-Type": "text/html; charset=utf-8",
+        "Content-Security-Policy": f"default-src 'none'; style-src 'sha256-{style}'; img-src data:;"
+        " base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+        "Referrer-Policy": "no-referrer",
+    }
 
 
 def _operations(document: Node) -> Iterator[Node]:
