@@ -13,7 +13,7 @@ from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError, OperationFailure
 from pymongo.read_concern import ReadConcern
 
-from locapi import greenlets, keys, mongo, utc, watermarks
+from locapi import greenlets, hints, keys, mongo, schema, utc, watermarks
 from locapi.commits import SharedInserts
 from locapi.errors import DatabaseUnavailable, InvalidFix
 from locapi.layout import BY_USER_AND_TIME
@@ -67,7 +67,7 @@ class FixStore:
             readings = _readings(fix)
             if copy := self._old_copy(fix, readings):
                 return copy
-            instant = self._conclude(fix.user_id, readings)
+            instant = self._conclude(fix, readings)
             document = _document(fix, instant)
             try:
                 self._inserts.insert(document)
@@ -125,12 +125,12 @@ class FixStore:
             self._horizon_read_at = now  # the time before the read, and only once it succeeded
         return self._known_horizon
 
-    def _conclude(self, user_id: str, readings: list[Instant]) -> Instant:
+    def _conclude(self, fix: Fix, readings: list[Instant]) -> Instant:
         instant, *second = readings
-        if second and self._has_later(user_id, instant.fix_time):
+        if second and self._has_later(fix.user_id, instant.fix_time):
             instant = second[0]
         if not EARLIEST <= instant.fix_time <= self._now() + MAX_AHEAD:
-            raise _out_of_range()
+            raise _out_of_range(instant.fix_time.year, fix)
         return instant
 
     @greenlets.aside
@@ -167,7 +167,7 @@ class FixStore:
 
 def _readings(fix: Fix) -> list[Instant]:
     if not EARLIEST.year - 1 <= fix.wall.year < MAXYEAR:
-        raise _out_of_range()  # before it overflows
+        raise _out_of_range(fix.wall.year, fix)  # before it overflows
     return utc.readings(fix.wall, fix.lat, fix.long)
 
 
@@ -191,6 +191,8 @@ def _document(fix: Fix, instant: Instant) -> Document:
     }
 
 
-def _out_of_range() -> InvalidFix:
-    wanted = "must mean an instant from 1970-01-01 UTC to one day from now"
-    return InvalidFix("the fix breaks the rules", {"timestamp": [wanted]})
+def _out_of_range(year: int, fix: Fix) -> InvalidFix:
+    example = hints.A_FIX["timestamp"]
+    wanted = f"must mean an instant from 1970-01-01 UTC to one day from now, such as {example}"
+    advice = hints.out_of_range(year, EARLIEST.year)
+    return schema.broken({"timestamp": [hints.told(wanted, fix.local_time, advice)]})
