@@ -4,7 +4,7 @@ from itertools import groupby
 from typing import TextIO
 
 from locapi.export import Minutes
-from locapi.writers.markup import Markup, decimal
+from locapi.writers.markup import Markup, numbers
 from locapi.writers.tracks import Position, Track, lines, tracks
 
 
@@ -37,4 +37,4 @@ def _write_track(track: Track, xml: Markup) -> None:
 def _write_line(line: list[Position], xml: Markup) -> None:
     with xml.element("LineString"):
         xml.text("tessellate", "1")  # else it would run through the ground between two positions
-        xml.text("coordinates", " ".join([f"{decimal(x)},{decimal(y)}" for x, y in line]))
+        xml.text("coordinates", numbers(line).replace("],[", " "))
