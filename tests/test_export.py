@@ -3,6 +3,8 @@
 import csv
 import io
 import json
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -187,3 +189,13 @@ def test_the_export_reads_in_the_order_of_the_key(
     plan = db.minutes.find(query).sort("_id", 1).explain()
     assert "'stage': 'SORT'" not in str(plan["queryPlanner"]["winningPlan"])
     assert plan["executionStats"]["totalKeysExamined"] <= (20 if read_all else 11)
+
+
+def test_export_begins_without_the_map_of_zones_and_arrow() -> None:
+    loaded = (
+        "import sys; from cli.export import export; from locapi.writers import FORMATS; "
+        "FORMATS['csv'].load(); print(*sys.modules)"
+    )
+    command = [sys.executable, "-c", loaded]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert {"timezonefinder", "pyarrow", "numpy", "flask"}.isdisjoint(done.stdout.split())

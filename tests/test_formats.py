@@ -120,7 +120,8 @@ def by_pandas(path: Path) -> list[Any]:
 def by_duckdb(path: Path) -> list[Any]:
     with duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
-        return connection.read_parquet(str(path)).to_arrow_table().to_pylist()
+        rows: list[Any] = connection.read_parquet(str(path)).to_arrow_table().to_pylist()
+    return rows
 
 
 @pytest.mark.parametrize(
