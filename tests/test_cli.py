@@ -119,7 +119,7 @@ def test_export_takes_the_format_from_the_files_name_and_adds_the_local_time(
 def test_parquet_goes_to_a_pipe_and_not_to_a_terminal(send: Send, environ: dict[str, str]) -> None:
     send()
     subprocess.run([LOCCTL, "rollup"], env=environ, check=True, capture_output=True)
-    command = [LOCCTL, "export", "--format", "parquet"]
+    command = [str(LOCCTL), "export", "--format", "parquet"]
     piped = subprocess.run(command, env=environ, stdout=subprocess.PIPE, check=True)
     assert parquet.read_table(io.BytesIO(piped.stdout)).num_rows == 1
     main_end, terminal = os.openpty()
@@ -139,7 +139,7 @@ def test_a_reader_that_has_enough_of_parquet_ends_the_export_quietly(
     subprocess.run([LOCCTL, "rollup"], env=environ, check=True, capture_output=True)
     reading, writing = os.pipe()
     os.close(reading)
-    command = [LOCCTL, "export", "--format", "parquet"]
+    command = [str(LOCCTL), "export", "--format", "parquet"]
     ended = subprocess.run(command, env=environ, stdout=writing, stderr=subprocess.PIPE, text=True)
     os.close(writing)
     assert (ended.returncode, ended.stderr) == (0, "")

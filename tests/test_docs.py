@@ -1,6 +1,7 @@
 """What the README says is true."""
 
 import json
+import os
 import re
 import shlex
 import subprocess
@@ -11,12 +12,14 @@ from pathlib import Path
 import click
 import pytest
 from flask.testing import FlaskClient
+from pymongo.database import Database
 
 from cli.main import locctl
 from locapi import schema, settings
+from locapi.mongo import Document
+from locapi.rollup import roll_up
 from locapi.writers import FORMATS
 from tests.conftest import ROOT, Send
-from tests.test_cli import LOCCTL, environ  # noqa: F401  a fixture
 
 README = (ROOT / "README.md").read_text()
 
@@ -123,13 +126,21 @@ def test_the_notebooks_code_is_the_script_that_draws_its_picture() -> None:
     assert script.endswith(f'"""\n\n{shown[1]}')
 
 
-def test_the_notebooks_code_draws(send: Send, environ: dict[str, str], tmp_path: Path) -> None:
+def test_the_notebooks_code_draws(
+    db: Database[Document], send: Send, mongodb_uri: str, tmp_path: Path
+) -> None:
     send(user_id="bicycle-01")
     send(user_id="walker-01")
-    subprocess.run([LOCCTL, "rollup"], env=environ, check=True, capture_output=True)
-    headless = {**environ, "MPLBACKEND": "Agg", "MPLCONFIGDIR": str(tmp_path)}
-    script = [sys.executable, ROOT / "docs" / "tracks.py"]
-    subprocess.run(script, cwd=tmp_path, env=headless, check=True, capture_output=True)
+    roll_up(db)
+    database = {"MONGODB_URI": mongodb_uri, "LOCAPI_DATABASE": db.name}
+    headless = {"MPLBACKEND": "Agg", "MPLCONFIGDIR": str(tmp_path)}
+    subprocess.run(
+        [sys.executable, ROOT / "docs" / "tracks.py"],
+        cwd=tmp_path,
+        env={**os.environ, **database, **headless},
+        check=True,
+        capture_output=True,
+    )
     assert (tmp_path / "tracks.png").read_bytes().startswith(b"\x89PNG")
 
 
