@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ Read = Callable[..., pa.Table]
 @pytest.fixture
 def minutes(
     db: Database[Document], mongodb_uri: str, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Read]:
+) -> Read:
     monkeypatch.setenv("LOCAPI_DATABASE", db.name)
     monkeypatch.delenv("MONGODB_URI", raising=False)
 
