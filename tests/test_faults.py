@@ -191,7 +191,7 @@ def test_credentials_that_are_wrong_or_not_enough_are_told(
     commands = [["rollup", "--watch", "9"]]
     if user.startswith("root"):
         commands += [["prune", "--older-than", "0s"], ["verify"], ["erase", "a"]]
-        commands += [["export", "-o", str(tmp_path / "out")]]
+        commands += [["export", "-o", str(tmp_path / "out.csv")]]
     for command in commands:
         assert_one_sentence(locctl(uri, *command), said)
     assert list(tmp_path.iterdir()) == []

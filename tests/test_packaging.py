@@ -44,7 +44,7 @@ def test_the_wheel_holds_the_modules_with_their_page_and_nothing_else(wheel: Pat
     wanted = {
         str(path.relative_to(ROOT))
         for name in ("locapi", "cli")
-        for path in (ROOT / name).glob("*.py")
+        for path in (ROOT / name).rglob("*.py")
     } | {"locapi/pages/docs.html", "locapi/pages/docs.css"}
     assert held == wanted
 
