@@ -181,6 +181,8 @@ def test_progress_is_on_standard_error_and_moves_on_a_terminal_only(
     send()
     words = ["prune", "--older-than", "0s", "--dry-run"]
     assert "Pruning  [" in at_a_terminal(*words, **environ)
+    off = subprocess.run([LOCCTL, *words], env=environ, capture_output=True, text=True)
+    assert (off.stdout, off.stderr.count("\n"), "Pruning" in off.stderr) == ("", 1, False)
     assert at_a_terminal("--quiet", *words, **environ) == ""
 
 
