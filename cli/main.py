@@ -21,8 +21,11 @@ SECTIONS = {
     ],
     "Data in and out": [
         ("export", "cli.export", "Write minutes, sorted by user and minute."),
+        ("dump", "cli.dump", "Write all that is stored to a file, while fixes arrive."),
+        ("restore", "cli.restore", "Store what was dumped in another database."),
     ],
     "Care": [
+        ("init", "cli.init", "Make the database what it should be, or compare."),
         ("prune", "cli.prune", "Delete old raw fixes that their minutes count."),
         ("erase", "cli.erase", "Remove all that was received of a user."),
     ],

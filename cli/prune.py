@@ -1,20 +1,17 @@
 """`locctl prune`."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 import click
+from pymongo.database import Database
 
 from cli.durations import Duration
+from locapi import mongo
+from locapi import prune as pruning
+from locapi.mongo import Document
 from locapi.settings import Settings
-
-if TYPE_CHECKING:
-    from pymongo.database import Database
-
-    from locapi.mongo import Document
-    from locapi.prune import Pruned
 
 
 @click.command()
@@ -36,9 +33,6 @@ def prune(older_than: timedelta, dry_run: bool) -> None:
     Example:
         locctl prune --older-than 7d
     """
-    from locapi import mongo
-    from locapi import prune as pruning
-
     with mongo.open_database(Settings.from_environ()) as database:
         mongo.prepare(database)
         total = pruning.old_fixes(database, older_than)
@@ -53,17 +47,19 @@ def prune(older_than: timedelta, dry_run: bool) -> None:
 
 
 def prune_along(
-    database: "Database[Document]", older_than: timedelta, say: Callable[[str], None]
+    database: Database[Document],
+    older_than: timedelta,
+    say: Callable[[str], None],
+    share: Sequence[int],
+    keep: Callable[[], object],
 ) -> None:
-    """Prune once more, and tell only if anything was deleted."""
-    from locapi import prune as pruning
-
-    done = pruning.prune(database, older_than)
+    """Prune a share once more, and tell only if anything was deleted."""
+    done = pruning.prune(database, older_than, share, progress=lambda _: keep())
     if done.deleted:
         say(summary(done))
 
 
-def summary(done: "Pruned", *, dry_run: bool = False) -> str:
+def summary(done: pruning.Pruned, *, dry_run: bool = False) -> str:
     """Return in one line what was deleted and what was kept, and why."""
     kept = f"{done.newer:,} kept because they are newer"
     if done.unproven:

@@ -34,16 +34,16 @@ def create_server() -> Server:
     return Server(create_app(now=Clock(Path(os.environ[VARIABLE])).now))
 
 
-def main() -> None:
-    """Run `locctl`, but serve that application."""
+def main(module: str) -> None:
+    """Run `locctl`, but serve the application that a module makes."""
     run = workers.run
 
     def run_with_clock(_application: str, *arguments: Any, **options: Any) -> None:
-        run(f"{__spec__.name}:create_server", *arguments, **options)
+        run(f"{module}:create_server", *arguments, **options)
 
     workers.run = run_with_clock  # type: ignore[assignment]
     entry.main()
 
 
 if __name__ == "__main__":
-    main()
+    main(__spec__.name)
