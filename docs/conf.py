@@ -9,7 +9,7 @@ ROOT = Path(__file__).parents[1]
 CHAPTERS = {
     "Begin": ["TUTORIAL"],
     "Use": ["IMPORT", "EXPORT", "NOTEBOOK", "MAP", "MOBILE", "HTTP"],
-    "Operate": ["OPERATIONS", "SCALING", "PERFORMANCE", "../SECURITY"],
+    "Operate": ["OPERATIONS", "SCALING", "MIGRATION", "PERFORMANCE", "../SECURITY"],
     "Understand": ["EXACTNESS", "DESIGN", "../CHANGELOG"],
 }
 
