@@ -9,7 +9,7 @@ COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gene
 	--no-emit-index-url --no-annotate --no-header pyproject.toml
 
 .DEFAULT_GOAL = help
-.PHONY: help install run test prove faults fuzz lint format lock audit bench bench-growth docker-test clean
+.PHONY: help install run docs test prove faults fuzz lint format lock audit bench bench-growth docker-test clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -48,6 +48,11 @@ lint: install  ## ruff, ruff format, mypy, import-linter
 format: install  ## put the code into its form
 	@$(BIN)/ruff check --fix --quiet .
 	@$(BIN)/ruff format --quiet .
+
+docs: install  ## build these pages as a site, in build/docs
+	@$(BIN)/sphinx-build -W --keep-going -n -q -c docs -d .cache/docs . build/docs
+	@cp build/docs/README.html build/docs/index.html
+	@echo "build/docs/index.html" >&2
 
 lock: install  ## write the locks anew from pyproject.toml
 	@$(BIN)/pip install --quiet uv

@@ -7,8 +7,6 @@ import re
 import signal
 import stat
 import subprocess
-import sys
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,33 +17,10 @@ from pymongo.database import Database
 
 from cli import main
 from locapi.mongo import Document
-from tests.conftest import Send
+from tests.conftest import LOCCTL, Locctl, Send
 
-LOCCTL = Path(sys.executable).with_name("locctl")
 HEADER = "user_id,minute,lat,long,accuracy,speed,count\n"
 A_MINUTE = HEADER + "a1,2017-01-01T18:05:00Z,40.7,-74.0,5.0,1.5,1\n"
-
-Locctl = Callable[..., "subprocess.CompletedProcess[str]"]
-
-
-@pytest.fixture
-def environ(db: Database[Document], mongodb_uri: str) -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("LOCAPI_")}
-    return {**kept, "MONGODB_URI": mongodb_uri, "LOCAPI_DATABASE": db.name}
-
-
-@pytest.fixture
-def locctl(environ: dict[str, str]) -> Locctl:
-    def run(*arguments: str | Path, **changed: str) -> "subprocess.CompletedProcess[str]":
-        return subprocess.run(
-            [LOCCTL, *arguments],
-            env={**environ, **changed},
-            capture_output=True,
-            text=True,
-            timeout=60,
-        )
-
-    return run
 
 
 def test_rollup_talks_to_standard_error_and_export_writes_data(send: Send, locctl: Locctl) -> None:
