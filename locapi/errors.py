@@ -33,6 +33,10 @@ class Misconfigured(LocapiError):
     """The operator's fault: a setting or an argument cannot be used; the text says what to do."""
 
 
+class UnreadableFile(LocapiError):
+    """The file's fault: from some place on it cannot be read; the text says which and why."""
+
+
 class DatabaseUnavailable(LocapiError):
     """Nobody's fault, or the database's: the same call may well succeed later."""
 

@@ -36,6 +36,7 @@ class Fix(NamedTuple):
     long: float
     accuracy: float
     speed: float
+    fix_time: datetime | None = None  # UTC, where the source tells it; a request never does
 
 
 def _wall(text: str) -> datetime:
@@ -136,7 +137,8 @@ _decoder = json.JSONDecoder(
 )
 
 
-def _decode(body: bytes) -> dict[str, Any]:
+def decode(body: bytes) -> dict[str, Any]:
+    """Return the JSON object in a request's body, or raise InvalidFix."""
     if len(body) > MAX_BODY_BYTES:
         raise InvalidFix(f"the body has more than {MAX_BODY_BYTES} bytes")
     try:
@@ -149,8 +151,6 @@ def _decode(body: bytes) -> dict[str, Any]:
         raise InvalidFix("the body is nested too deep") from error
     if not isinstance(document, dict):
         raise InvalidFix("the body is not a JSON object")
-    if len(document) > _MAX_FIELDS:
-        raise InvalidFix(f"the body has {len(document)} fields, where a fix has {len(RULES)}")
     return document
 
 
@@ -162,7 +162,13 @@ def _told(name: str) -> str:
 
 def parse(body: bytes) -> Fix:
     """Return the fix in a request's body, or raise InvalidFix with what is wrong with it."""
-    document = _decode(body)
+    return judge(decode(body))
+
+
+def judge(document: dict[str, Any]) -> Fix:
+    """Return the fix that a decoded object is, or raise InvalidFix with what is wrong with it."""
+    if len(document) > _MAX_FIELDS:
+        raise InvalidFix(f"the body has {len(document)} fields, where a fix has {len(RULES)}")
     validator = _validators.mine
     if not validator.validate(document, normalize=False):
         faults = {_told(name): messages for name, messages in validator.errors.items()}

@@ -44,7 +44,7 @@ def test_the_wheel_holds_the_modules_and_nothing_else(wheel: Path) -> None:
     wanted = {
         str(path.relative_to(ROOT))
         for name in ("locapi", "cli")
-        for path in (ROOT / name).glob("*.py")
+        for path in (ROOT / name).rglob("*.py")
     }
     assert held == wanted
 
