@@ -3,6 +3,7 @@
 import dataclasses
 import re
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any
 
 from locapi.schema import RULES
@@ -24,13 +25,17 @@ class Columns:
         """Return the name that a field bears in the file."""
         return self.names.get(field, field)
 
+    @cached_property
+    def _sources(self) -> list[tuple[str, str]]:
+        return [(field, self.name(field)) for field in FIELDS]
+
     def pick(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """Return the fields of a fix; what is empty or no field is left out."""
-        found = ((field, values.get(self.name(field))) for field in FIELDS)
-        fix = {field: value for field, value in found if value not in _EMPTY}
-        for field in NUMBERS:
-            if field in fix:
-                fix[field] = _as_float(fix[field])
+        fix = {}
+        for field, name in self._sources:
+            value = values.get(name)
+            if value is not None and value != "":
+                fix[field] = _as_float(value) if type(value) is int else value
         return self.complete(fix)
 
     def pick_text(self, values: Mapping[str, str]) -> dict[str, Any]:
@@ -50,9 +55,9 @@ class Columns:
         return fix
 
 
-def _as_float(value: Any) -> Any:
-    """Return what the API makes of a whole number; of what is none, it says what is wrong."""
+def _as_float(value: int) -> float | int:
+    """Return what the API makes of a whole number; what is too large for that breaks the rules."""
     try:
-        return float(value) if type(value) is int else value
+        return float(value)
     except OverflowError:
         return value
