@@ -29,7 +29,7 @@ _BY_CONTENT = (
     (rb"<", "gpx"),
     (rb"\[", "google"),
     (rb'\{\s*"(locations|semanticSegments|rawSignals|timelineObjects|userLocation\w+)"', "google"),
-    (rb'\{.*?"type"\s*:\s*"Feature(Collection)?"', "geojson"),
+    (rb'\{.*?"(type"\s*:\s*"Feature|features"\s*:\s*\[)', "geojson"),
     (rb"\{[^\n]*\}\s*(\n|$)", "ndjson"),
     (rb"[^\n{]+[,;\t]", "csv"),
 )
