@@ -5,7 +5,7 @@ import json
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -96,10 +96,12 @@ def import_(
     sizes = [_size(name, form, rejects) for name in files]
     tally = Tally()
     try:
-        with _rejecting(rejects) as reject, _progress(sizes) as show:
-            for name, position, outcomes in _imported(
-                files, form, Columns(dict(columns), defaults)
-            ):
+        with (
+            _rejecting(rejects) as reject,
+            _progress(sizes) as show,
+            closing(_imported(files, form, Columns(dict(columns), defaults))) as batches,
+        ):
+            for name, position, outcomes in batches:
                 reject(name, outcomes)
                 tally.add(outcomes)
                 show(name, position, tally)
@@ -115,7 +117,7 @@ def import_(
 
 def _imported(
     files: Iterable[str], form: str | None, columns: Columns
-) -> Iterator[tuple[str, int, "list[Outcome]"]]:
+) -> Generator[tuple[str, int, "list[Outcome]"], None, None]:
     """Yield the name of a file, how far it was read, and what became of some rows."""
     from locapi.batches import BatchStore
     from locapi.importing import import_rows
@@ -125,12 +127,14 @@ def _imported(
         mongo.prepare(database)
         store = BatchStore(database)
         for name in files:
-            with opened(name) as source:
-                rows = readers.read(source, form or format_of(source), columns)
-                with closing(import_rows(store, rows, away)) as batches:
-                    for outcomes in batches:
-                        away.is_told = False
-                        yield source.name, source.position(), outcomes
+            with (
+                opened(name) as source,
+                closing(readers.read(source, form or format_of(source), columns)) as rows,
+                closing(import_rows(store, rows, away)) as batches,
+            ):
+                for outcomes in batches:
+                    away.is_told = False
+                    yield source.name, source.position(), outcomes
 
 
 class _Away:
@@ -146,8 +150,8 @@ class _Away:
 
 def _size(name: str, form: str | None, rejects: Path | None) -> int | None:
     """Return a file's size, if it has one, and see that it can be imported before any is."""
-    if name == STANDARD_INPUT:
-        return None
+    if name == STANDARD_INPUT or Path(name).is_fifo():
+        return None  # what is looked at is gone
     with opened(name) as source:
         if form is None:
             format_of(source)

@@ -120,7 +120,7 @@ def test_a_header_that_lacks_a_column_is_told_before_any_row(
 ) -> None:
     with pytest.raises(Misconfigured) as caught:
         read(tmp_path / "a.csv", f"{header}\n1,2\n")
-    assert str(caught.value) == said
+    assert str(caught.value) == f"{tmp_path}/a.csv: {said}"
 
 
 def test_a_row_of_more_cells_than_the_header_is_rejected(tmp_path: Path) -> None:
