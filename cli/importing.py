@@ -201,7 +201,7 @@ def _progress(sizes: list[int | None]) -> Iterator[Callable[[str, int, "Tally"],
     reached: dict[str, int] = {}
     known = [size for size in sizes if size is not None]
     with click.progressbar(
-        itertools.count(),
+        map(str, itertools.count()),  # not gone through: the bar is moved by hand
         length=sum(known) if len(known) == len(sizes) else None,
         label="importing",
         item_show_func=str,

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from pymongo.database import Database
 from pymongo.errors import BulkWriteError
 
-from locapi import embedded, fixes, importing, mongo
+from locapi import embedded, fixes, importing, keys, mongo
 from locapi.app import create_app
-from locapi.batches import BatchStore
+from locapi.batches import BatchStore, Verdict
 from locapi.errors import DatabaseUnavailable, InvalidFix, UnreadableFile
 from locapi.importing import Tally, import_rows, reasons
 from locapi.mongo import Document
@@ -64,13 +64,19 @@ def as_sent(fix: Sent) -> dict[str, Any]:
     )
 
 
+def fix_of(row: Row) -> Fix:
+    fix = importing.judge(row)
+    assert isinstance(fix, Fix)
+    return fix
+
+
 def imported(db: Database[Document], some: list[Row]) -> list[str]:
     """Import rows and return their verdicts in a word."""
     batches = import_rows(BatchStore(db), some)
     return [in_a_word(outcome.verdict) for batch in batches for outcome in batch]
 
 
-def in_a_word(verdict: importing.Verdict) -> str:
+def in_a_word(verdict: Verdict) -> str:
     return "; ".join(reasons(verdict)) if isinstance(verdict, InvalidFix) else verdict
 
 
@@ -326,8 +332,8 @@ def test_an_import_that_ends_at_any_command_is_made_good_by_running_it_again(
                 for outcomes in import_rows(BatchStore(ending), some):
                     reported += outcomes
             there = {fix["_id"] for fix in db.fixes.find({}, {"_id": 1})}
-            new = [outcome.row for outcome in reported if outcome.verdict == "stored"]
-            assert all(any(key.startswith(row.fix["user_id"]) for key in there) for row in new)
+            new = [fix_of(each.row) for each in reported if each.verdict == "stored"]
+            assert {keys.fix_id(fix.user_id, fix.wall) for fix in new} <= there
             if not crasher.reached:
                 break
             imported(db, some)
@@ -342,7 +348,7 @@ def test_what_is_reported_stored_is_on_disk_and_the_rest_is_not_reported(
     monkeypatch.setattr(importing, "BATCH", 2)
     stamps = [f"2017-01-01 13:00:{second:02}" for second in range(10)]
     batches = import_rows(BatchStore(db), rows(*stamps))
-    reported = [outcome.row.fix["timestamp"] for outcome in next(batches)]
+    reported = [fix_of(outcome.row).local_time for outcome in next(batches)]
     assert reported == stamps[:2]
     assert set(fix_times(db)) >= set(reported)
     batches.close()  # as at Ctrl-C
@@ -389,7 +395,7 @@ def test_a_batch_is_tried_again_while_the_database_is_away(
     told: list[str] = []
     away, put = [DatabaseUnavailable("away"), DatabaseUnavailable("still")], BatchStore.put_many
 
-    def put_many(store: BatchStore, some: list[Fix]) -> list[importing.Verdict]:
+    def put_many(store: BatchStore, some: list[Fix]) -> list[Verdict]:
         if away:
             raise away.pop(0)
         return put(store, some)
@@ -421,7 +427,7 @@ def test_a_write_that_too_few_confirm_is_not_reported(db: Database[Document]) ->
         "pymongo.collection.Collection.insert_many", side_effect=BulkWriteError(unsure)
     ):
         with pytest.raises(DatabaseUnavailable):
-            store.put_many([importing._fix(row.fix) for row in rows("2017-01-01 13:00:00")])
+            store.put_many([fix_of(row) for row in rows("2017-01-01 13:00:00")])
 
 
 def test_reasons_are_counted_each_and_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
