@@ -20,6 +20,7 @@ SECTIONS = {
         ("verify", "cli.verify", "Check that minutes are what their raw fixes prove."),
     ],
     "Data in and out": [
+        ("import", "cli.importing", "Store the fixes in files as the API would."),
         ("export", "cli.export", "Write minutes, sorted by user and minute."),
         ("dump", "cli.dump", "Write all that is stored to a file, while fixes arrive."),
         ("restore", "cli.restore", "Store what was dumped in another database."),

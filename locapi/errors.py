@@ -41,6 +41,10 @@ class Conflict(LocapiError):
     """What is asked for would contradict what is there, or has changed meanwhile."""
 
 
+class UnreadableFile(LocapiError):
+    """The file's fault: from some place on it cannot be read; the text says which and why."""
+
+
 class DatabaseUnavailable(LocapiError):
     """Nobody's fault, or the database's: the same call may well succeed later."""
 

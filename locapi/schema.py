@@ -36,6 +36,7 @@ class Fix(NamedTuple):
     long: float
     accuracy: float
     speed: float
+    fix_time: datetime | None = None  # UTC, where the source tells it; a request never does
 
 
 def _wall(text: str) -> datetime:
@@ -135,7 +136,26 @@ _validators = _Validators()
 
 def parse(body: bytes) -> Fix:
     """Return the fix in a request's body, or raise InvalidFix with what is wrong with it."""
-    document = _document(body)
+    return judge(decode(body))
+
+
+def decode(body: bytes) -> dict[str, Any]:
+    """Return the JSON object in a request's body, or raise InvalidFix."""
+    if len(body) > MAX_BODY_BYTES:
+        raise InvalidFix(
+            f"the body has more than {MAX_BODY_BYTES} bytes"
+            " (a fix takes less than 1,000: send one fix a request)"
+        )
+    return strict_json.decode(body)
+
+
+def judge(document: dict[str, Any]) -> Fix:
+    """Return the fix that a decoded object is, or raise InvalidFix with what is wrong with it."""
+    if len(document) > _MAX_FIELDS:
+        raise InvalidFix(
+            f"the body has {len(document)} fields, where a fix has {len(RULES)}"
+            f" (send {', '.join(RULES)})"
+        )
     validator = _validators.mine
     if not validator.validate(document, normalize=False):
         raise broken(_faults(document, validator.errors))
@@ -148,21 +168,6 @@ def parse(body: bytes) -> Fix:
         accuracy=document["accuracy"],
         speed=document["speed"],
     )
-
-
-def _document(body: bytes) -> dict[str, Any]:
-    if len(body) > MAX_BODY_BYTES:
-        raise InvalidFix(
-            f"the body has more than {MAX_BODY_BYTES} bytes"
-            " (a fix takes less than 1,000: send one fix a request)"
-        )
-    document = strict_json.decode(body)
-    if len(document) > _MAX_FIELDS:
-        raise InvalidFix(
-            f"the body has {len(document)} fields, where a fix has {len(RULES)}"
-            f" (send {', '.join(RULES)})"
-        )
-    return document
 
 
 def broken(faults: dict[str, list[str]]) -> InvalidFix:

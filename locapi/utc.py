@@ -73,6 +73,12 @@ def zone_readings(wall: datetime, tz: str) -> list[Instant]:
     return [first, second] if _shows(first, wall) else [second]
 
 
+def wall_at(instant: datetime, lat: float, long: float) -> datetime:
+    """Return the naive local time that clocks at a position in degrees show at a UTC instant."""
+    shown = instant.astimezone(_zone(zone_at(lat, long)))
+    return shown.replace(tzinfo=None, fold=0)
+
+
 def _shows(instant: Instant, wall: datetime) -> bool:
     shown = instant.fix_time.astimezone(_zone(instant.tz))
     return shown.replace(tzinfo=None, fold=0) == wall
