@@ -8,6 +8,7 @@ import click
 
 from cli.erase import erase
 from cli.export import export
+from cli.map import draw_map
 from cli.prune import prune
 from cli.rollup import rollup
 from cli.serve import serve
@@ -58,5 +59,5 @@ def locctl() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
 
 
-for command in (serve, rollup, export, prune, verify, erase, token):
+for command in (serve, rollup, export, draw_map, prune, verify, erase, token):
     locctl.add_command(command)
