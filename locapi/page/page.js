@@ -342,6 +342,7 @@ async function open() {
   const minutes = new Minutes(data, await unpack(data));
   element("main").hidden = false;
   page = new Page(minutes);
+  performance.mark("ready");
 }
 
 open().catch((error) => {
