@@ -1,6 +1,7 @@
 // The map: what is drawn on it, by Leaflet. Knows nothing of the page's controls.
 
 const MOST_CIRCLES = 1_000;
+const CIRCLES_ZOOM = 13; // further out they only hide the lines
 const NEAR_PX = 14;
 const GREATEST_RADIUS_M = 10_000_000; // a circle so wide is no circle on this map
 const THEMES = {
@@ -19,7 +20,7 @@ class TrackMap {
     this.lines = this._group("lines", 400);
     this.circles = this._group("circles", 410);
     this.marks = this._group("marks", 420);
-    this.tooltip = L.tooltip({ direction: "top", offset: [0, -8], className: "minute" });
+    this.tooltip = L.tooltip({ direction: "top", offset: [0, -8], opacity: 1, className: "minute" });
     this.withCircles = true;
     this._project();
     this.map.on("moveend", () => this._drawCircles());
@@ -69,7 +70,10 @@ class TrackMap {
       L.polyline(latLngs, { ...this.lines.style, ...style }).addTo(this.lines);
     line(whole, { color: this.theme.edge, weight: 6, edged: true });
     parts.forEach((part, number) => line(part, { color: this._colour(number), weight: 4 }));
-    for (const at of lone) this._dot(at, 4).addTo(this.lines);
+    // All edges first: where dots lie close, their colours are still seen.
+    const edge = { ...this.lines.style, radius: 5, stroke: false, color: this.theme.edge, fillOpacity: 1, edged: true };
+    for (const at of lone) L.circleMarker(this._position(at), edge).addTo(this.lines);
+    for (const at of lone) this._dot(at, 4, { ...this.lines.style, stroke: false }).addTo(this.lines);
   }
 
   /** Return lines of all colours, lines by class of speed, and the minutes that none meets. */
@@ -105,10 +109,10 @@ class TrackMap {
       this.shown.has(trackOf[at - 1]) && this.shown.has(trackOf[at]);
   }
 
-  _dot(at, radius) {
+  _dot(at, radius, style) {
     return L.circleMarker(this._position(at), {
-      ...this.lines.style, radius, weight: 1, color: this.theme.edge, edged: true,
-      fillColor: this._colour(this.minutes.speedClass(at)), fillOpacity: 1,
+      radius, weight: 1, color: this.theme.edge, edged: true,
+      fillColor: this._colour(this.minutes.speedClass(at)), fillOpacity: 1, ...style,
     });
   }
 
@@ -119,20 +123,19 @@ class TrackMap {
     });
   }
 
-  /** Draw each minute in view with its accuracy, unless they are too many to be told apart. */
+  /** Draw each minute in view with its accuracy, unless they cannot be told apart. */
   _drawCircles() {
     this.circles.clearLayers();
-    const inView = this.withCircles ? this._inView() : [];
-    if (inView.length <= MOST_CIRCLES) {
+    const inView = this.withCircles && this.map.getZoom() >= CIRCLES_ZOOM ? this._inView() : null;
+    const drawn = inView?.length <= MOST_CIRCLES;
+    if (drawn) {
       const { style } = this.circles;
       for (const at of inView) {
         this._circle(at, { ...style, opacity: 0.6, fillOpacity: 0.08 }).addTo(this.circles);
       }
-      for (const at of inView) {
-        L.circleMarker(this._position(at), { ...this._dot(at, 3).options, ...style }).addTo(this.circles);
-      }
+      for (const at of inView) this._dot(at, 3, style).addTo(this.circles);
     }
-    this.map.fire("circles", { count: inView.length, drawn: inView.length <= MOST_CIRCLES });
+    this.map.fire("circles", { missing: this.withCircles && !drawn });
   }
 
   _inView() {
@@ -180,8 +183,7 @@ class TrackMap {
     this.marks.clearLayers();
     for (const at of found) {
       this._circle(at, { ...this.marks.style, weight: 2, fillOpacity: 0.12 }).addTo(this.marks);
-      L.circleMarker(this._position(at), { ...this._dot(at, 8).options, ...this.marks.style, weight: 3 })
-        .addTo(this.marks);
+      this._dot(at, 8, { ...this.marks.style, weight: 3 }).addTo(this.marks);
     }
   }
 

@@ -42,8 +42,8 @@ class Page {
       this._tell(at);
       this._select(at);
     });
-    map.on("circles", ({ count, drawn }) => {
-      element("circles-note").textContent = drawn ? "" : `Zoom in to see them: ${count.toLocaleString("en")} are in view.`;
+    map.on("circles", ({ missing }) => {
+      element("circles-note").textContent = missing ? "Zoom in to see them." : "";
     });
     this._listenToRows();
   }
@@ -139,6 +139,7 @@ class Page {
     this._fillDays();
     element("day").value = track.day;
     this._choose();
+    element("map").scrollIntoView({ block: "nearest" }); // a phone shows one or the other
   }
 
   _fillMinutes() {

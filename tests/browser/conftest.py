@@ -29,7 +29,7 @@ class Opened:
     def goto(self, url: str) -> None:
         """Open a map, and wait until it is drawn or says why not."""
         self.page.goto(url)
-        self.page.wait_for_function("page !== null || !element('notice').hidden")
+        self.page.locator("#main:not([hidden]), #notice:not([hidden])").first.wait_for()
 
     def text(self, selector: str) -> str:
         """Return the text of an element as it is shown."""
@@ -57,8 +57,10 @@ class Opened:
                 const point = page.layers.map.latLngToContainerPoint([lat, long]);
                 const scale = canvas.width / box.width;
                 const [x, y] = [left + point.x - box.left, top + point.y - box.top];
-                const [red, green, blue, alpha] =
-                    canvas.getContext("2d").getImageData(x * scale, y * scale, 1, 1).data;
+                // A copy, for reading from the canvas itself changes how it is kept.
+                const copy = new OffscreenCanvas(1, 1).getContext("2d");
+                copy.drawImage(canvas, Math.round(-x * scale), Math.round(-y * scale));
+                const [red, green, blue, alpha] = copy.getImageData(0, 0, 1, 1).data;
                 const hex = (part) => part.toString(16).padStart(2, "0");
                 return alpha === 255 ? `#${hex(red)}${hex(green)}${hex(blue)}` : null;
             }""",
