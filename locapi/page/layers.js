@@ -12,7 +12,8 @@ const THEMES = {
 class TrackMap {
   constructor(element, minutes) {
     this.minutes = minutes;
-    this.map = L.map(element, { worldCopyJump: false, minZoom: 1, maxZoom: 19, zoomSnap: 0.5 });
+    const zoomAnimation = !matchMedia("(prefers-reduced-motion: reduce)").matches;
+    this.map = L.map(element, { minZoom: 1, maxZoom: 19, zoomSnap: 0.5, zoomAnimation });
     this.map.attributionControl.setPrefix('<a href="https://leafletjs.com">Leaflet</a>');
     L.control.scale({ imperial: false }).addTo(this.map);
     this.grid = new Grid(this.map);

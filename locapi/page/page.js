@@ -1,5 +1,6 @@
 // The page: controls, tables and what they say. Whatever comes from data is set as text.
 
+const TILES_NOTE = "Fetched from openstreetmap.org, which so learns where you look.";
 const MOST_ROWS = 200;
 const MOST_TOLD = 3; // of users at one minute
 const PLAY_STEPS = 600; // the whole time line in a minute
@@ -14,6 +15,7 @@ class Page {
     this._fillChoice();
     this._fillTracks();
     this._fillLegend();
+    element("tiles-note").textContent = TILES_NOTE;
     this._listen();
     this._setTheme(matchMedia("(prefers-color-scheme: dark)").matches);
     this._choose();
@@ -234,7 +236,7 @@ class Page {
       ? "OpenStreetMap answers only pages that come from a web server, not files; docs/MAP.md says how."
       : navigator.onLine ? "" : "There is no network now.";
     if (on && why) element("tiles").checked = false;
-    element("tiles-note").textContent = on ? why : "";
+    element("tiles-note").textContent = on ? why : TILES_NOTE;
     this.layers.setTiles(on && !why, () => {
       element("tiles-note").textContent = "The base map, or a part of it, cannot be fetched.";
     });
@@ -343,7 +345,6 @@ async function open() {
   const minutes = new Minutes(data, await unpack(data));
   element("main").hidden = false;
   page = new Page(minutes);
-  performance.mark("ready");
 }
 
 open().catch((error) => {
