@@ -269,7 +269,7 @@ class Grid {
   _line(latLngs, end, degrees, digits, plus, minus) {
     L.polyline(latLngs, this.style).addTo(this.group);
     const label = document.createElement("span");
-    const letter = degrees === 0 ? "" : degrees > 0 ? plus : minus;
+    const letter = degrees % 180 === 0 ? "" : degrees > 0 ? plus : minus;
     label.textContent = `${Math.abs(degrees).toFixed(digits)}° ${letter}`.trim();
     const className = `degrees degrees-${plus}`;
     const icon = L.divIcon({ html: label, className, iconSize: null });

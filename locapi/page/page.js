@@ -5,6 +5,7 @@ const MOST_ROWS = 200;
 const MOST_TOLD = 3; // of users at one minute
 const PLAY_STEPS = 600; // the whole time line in a minute
 const PLAY_MS = 100;
+const systemIsDark = matchMedia("(prefers-color-scheme: dark)");
 const element = (id) => document.getElementById(id);
 
 class Page {
@@ -17,7 +18,7 @@ class Page {
     this._fillLegend();
     element("tiles-note").textContent = TILES_NOTE;
     this._listen();
-    this._setTheme(matchMedia("(prefers-color-scheme: dark)").matches);
+    this._setTheme(systemIsDark.matches);
     this._choose();
   }
 
@@ -36,7 +37,7 @@ class Page {
     });
     element("play").addEventListener("click", () => (this.playing ? this._pause() : this._play()));
     element("theme").addEventListener("click", () => this._setTheme(!this.dark));
-    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", (event) => this._setTheme(event.matches));
+    systemIsDark.addEventListener("change", (event) => this._setTheme(event.matches));
     map.on("mousemove", (event) => this._tell(this.layers.nearest(event.latlng)));
     map.on("mouseout", () => this._tell(null));
     map.on("click", (event) => {
@@ -336,6 +337,7 @@ function fixes(count) {
 let page = null;
 
 async function open() {
+  document.documentElement.dataset.theme = systemIsDark.matches ? "dark" : "light";
   const data = JSON.parse(element("data").textContent);
   if (data.minutes === 0) {
     element("notice").textContent = "There are no minutes to show: none was rolled up yet, or none is of this user and time.";
@@ -343,7 +345,7 @@ async function open() {
     return;
   }
   const minutes = new Minutes(data, await unpack(data));
-  element("main").hidden = false;
+  for (const id of ["main", "theme"]) element(id).hidden = false;
   page = new Page(minutes);
 }
 

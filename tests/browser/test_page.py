@@ -259,8 +259,9 @@ def test_a_hostile_name_is_shown_and_does_nothing(open_map: Open) -> None:
 
 
 def test_no_minutes_are_said_to_be_none(open_map: Open) -> None:
-    opened = open_map([])
+    opened = open_map([], **DARK)
     assert opened.text("#notice").startswith("There are no minutes to show")
+    assert opened.page.locator("html").get_attribute("data-theme") == "dark"
     assert quiet(opened)
 
 
