@@ -1,17 +1,13 @@
 """`locctl export`."""
 
-import os
 import sys
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import IO, Any
 
 import click
 
 from cli.durations import Resolution, UtcTime
+from cli.output import opened
 from locapi import mongo
 from locapi.errors import Misconfigured
 from locapi.export import read
@@ -69,46 +65,5 @@ def export(
     write = chosen.load()
     with mongo.open_for_reading(Settings.from_environ()) as database:
         minutes = read(database, user_id, since, until, span, local_time)
-        with _opened(output, chosen.binary) as out:
+        with opened(output, binary=chosen.binary) as out:
             write(minutes, out)
-
-
-@contextmanager
-def _opened(output: Path | None, binary: bool) -> Iterator[IO[Any]]:
-    if output is None:
-        sys.stdout.reconfigure(encoding="utf-8", newline="\n")  # type: ignore[union-attr]
-        yield sys.stdout.buffer if binary else sys.stdout
-        sys.stdout.flush()
-    else:
-        try:
-            with _replaced(output, binary) as out:
-                yield out
-        except OSError as error:
-            raise click.ClickException(f"cannot write {output}: {error.strerror}") from error
-
-
-@contextmanager
-def _replaced(output: Path, binary: bool) -> Iterator[IO[Any]]:
-    """Yield a temporary file beside `output` that takes its place once all is written."""
-    handle, name = tempfile.mkstemp(dir=output.parent, prefix=f".{output.name}.")
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        with _written(temporary, binary) as out:
-            yield out
-            out.flush()
-            os.fsync(out.fileno())
-        temporary.chmod(0o666 & ~_umask())
-        temporary.replace(output)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _written(path: Path, binary: bool) -> IO[Any]:
-    return path.open("wb") if binary else path.open("w", encoding="utf-8", newline="\n")
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -22,6 +22,7 @@ SECTIONS = {
     "Data in and out": [
         ("import", "cli.importing", "Store the fixes in files as the API would."),
         ("export", "cli.export", "Write minutes, sorted by user and minute."),
+        ("map", "cli.map", "Write an HTML page that shows tracks and needs no network."),
         ("dump", "cli.dump", "Write all that is stored to a file, while fixes arrive."),
         ("restore", "cli.restore", "Store what was dumped in another database."),
     ],
