@@ -12,7 +12,7 @@ import pymongo
 from bson import Timestamp
 from pymongo.database import Database
 
-from locapi import mongo
+from locapi import mongo, windows
 from locapi.errors import ApiUnreachable, Misconfigured
 from locapi.mongo import FIXES, Document
 
@@ -78,7 +78,9 @@ class Pacer:
 
 
 def _between(start: int, until: int) -> Document:
-    return {"received_at": {"$gte": Timestamp(max(0, start), 0), "$lt": Timestamp(until, 0)}}
+    # Without those of before there were slices, which are old, all is told by the index alone.
+    starts: windows.Starts = dict.fromkeys(windows.ALL, Timestamp(max(0, start), 0))
+    return windows.since(starts, Timestamp(until, 0))
 
 
 def _reason(error: Exception) -> str:
