@@ -18,7 +18,7 @@ from pymongo.database import Database
 
 from cli import screen
 from cli.status import as_object, show_status
-from locapi import attention, keys, mongo, status
+from locapi import attention, keys, mongo, status, watermarks
 from locapi.attention import judge
 from locapi.mongo import Document
 from locapi.settings import Settings
@@ -107,6 +107,27 @@ def test_a_look_finds_all_there_is_to_tell(filled: Database[Document]) -> None:
     assert disk.free_bytes is not None
     assert disk.volume_bytes is not None
     assert 0 <= disk.free_bytes < disk.volume_bytes
+
+
+def test_where_roll_ups_share_the_work_the_slowest_counts(filled: Database[Document]) -> None:
+    slow = keys.slice_of("a")
+    slices = [ago(seconds=30)] * keys.SLICES
+    slices[slow] = ago(hours=1, seconds=5)
+    filled.watermarks.update_one({"_id": "rollup"}, {"$set": {"slices": slices}})
+    found = look(filled)
+    assert found.rolled_up_at == AT - timedelta(hours=1, seconds=5)
+    assert found.rollup_lag_s == 3_600.0
+    slices[slow] = watermarks.NEVER
+    filled.watermarks.update_one({"_id": "rollup"}, {"$set": {"slices": slices}})
+    found = look(filled)
+    assert (found.rolled_up_at, found.rollup_lag_s) == (None, 7_200.0)
+
+
+def test_fixes_of_before_there_were_slices_are_looked_at_too(filled: Database[Document]) -> None:
+    old = raw("old", 1, ago(days=9))
+    del old["slice"]
+    filled.fixes.insert_one(old)
+    assert look(filled).oldest_received_at == AT - timedelta(days=9)
 
 
 def test_the_screen_shows_what_was_found(filled: Database[Document]) -> None:
