@@ -24,7 +24,7 @@ from locapi.mongo import Document
 from locapi.settings import Settings
 from locapi.status import Disk, Status
 from tests.conftest import ROOT, Commands
-from tests.test_attention import REASONS
+from tests.test_attention import REASONS, WELL
 from tests.test_faults import running
 
 AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -199,6 +199,20 @@ def test_the_manual_names_each_key_and_each_code() -> None:
         assert table, first_header
         rows = re.findall(r"^\| ([^|]*) \|", table[1], re.MULTILINE)
         assert {name for row in rows for name in re.findall(r"`([\w.]+)`", row)} == names
+
+
+def test_the_manual_shows_a_screen() -> None:
+    found = replace(
+        WELL,
+        where="mongodb://***@mongo:27017/?***",
+        users=21,
+        rollup_lag_s=31.0,
+        rolled_up_at=WELL.at - timedelta(seconds=31),
+        disk=DISK,
+        pruned_at=WELL.at - timedelta(seconds=29),
+    )
+    text = "\n".join(line.text for line in screen.lines(found, judge(found, LAG)))
+    assert f"```text\n{text}\n```\n" in (ROOT / "docs" / "OPERATIONS.md").read_text()
 
 
 def test_an_empty_database_is_well(db: Database[Document]) -> None:
