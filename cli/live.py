@@ -43,14 +43,14 @@ def watch(settings: Settings, pause_s: float, max_lag: timedelta, api: str | Non
     rates = None if api is None else AnswerRates(api)
     with status.open_existing(settings) as database:
         look = _looker(database, status.where(settings), max_lag, rates)
-        with _Terminal(sys.stdout) as terminal:
-            while True:
-                frame = look()
-                if terminal.can_replace:
-                    terminal.show(lines(frame))
-                else:
-                    click.echo(one_line(frame))
-                time.sleep(pause_s)
+        terminal = _Terminal(sys.stdout)
+        while True:
+            frame = look()
+            if terminal.can_replace:
+                terminal.show(lines(frame))
+            else:
+                click.echo(one_line(frame))
+            time.sleep(pause_s)
 
 
 def _looker(
@@ -121,15 +121,7 @@ class _Terminal:
         self._shown = 0
         self._size: os.terminal_size | None = None
         self.can_replace = out.isatty() and os.environ.get("TERM", "dumb") != "dumb"
-
-    def __enter__(self) -> "_Terminal":
         signal.signal(signal.SIGCONT, self._go_on_below)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self.can_replace:
-            self._out.write("\r\x1b[K")  # the ^C that the terminal has shown
-            self._out.flush()
 
     def show(self, lines: list[Line]) -> None:
         size = os.get_terminal_size(self._out.fileno())

@@ -122,7 +122,7 @@ def _read(database: Database[Document], found: Status) -> Status:
     rolled_up, pruned = (
         watermarks.entry(database, name) for name in (watermarks.ROLLED_UP, watermarks.PRUNED)
     )
-    rolled_up_to = rolled_up.get("received_at")
+    rolled_up_to = min(watermarks.by_slice(rolled_up))
     return replace(
         found,
         raw_fixes=stored.raw_fixes,
@@ -130,7 +130,7 @@ def _read(database: Database[Document], found: Status) -> Status:
         newest_received_at=_received(database, -1),
         oldest_received_at=_received(database, 1),
         rollup_lag_s=stored.rollup_lag_s,
-        rolled_up_at=rolled_up_to and rolled_up_to.as_datetime(),
+        rolled_up_at=rolled_up_to.as_datetime() if rolled_up_to > watermarks.NEVER else None,
         rollup_duration_s=stored.rollup_duration_s,
         minutes_missing_fixes=_minutes_missing_fixes(database),
         pruned_at=pruned.get("finished_at"),
@@ -142,14 +142,13 @@ def _missing_indexes(database: Database[Document]) -> Iterator[str]:
     # By asking for one that must be there: to list them is a right that not every user has.
     for collection in layout.COLLECTIONS:
         for index in collection.indexes:
-            names = list(index.document["key"])
+            by = index.document["key"]
             try:
-                hint = [(name, index.document["key"][name]) for name in names]
-                database[collection.name].find_one({}, {"_id": 1}, hint=hint)
+                database[collection.name].find_one({}, {"_id": 1}, hint=list(by.items()))
             except OperationFailure as error:
                 if error.code != _NO_SUCH_HINT:
                     raise
-                yield f"{collection.name}: {', '.join(names)}"
+                yield f"{collection.name}: {', '.join(by)}"
 
 
 def _disk(database: Database[Document]) -> Disk | None:
