@@ -16,7 +16,7 @@ from locapi.settings import Settings
 from locapi.shares import Watcher
 
 USERS = 400
-COUNT = 100_000
+COUNT = 200_000
 ROUNDS = 2
 PROCESSES = (1, 2, 4)
 
@@ -52,9 +52,10 @@ def _rate(database: Database[Document], uri: str, count: int) -> float:
     barrier.wait()  # all live
     barrier.wait()  # each knows its share
     start = time.perf_counter()
+    barrier.wait()  # all have folded theirs
+    seconds = time.perf_counter() - start
     for process in rollups:
         process.join()
-    seconds = time.perf_counter() - start
     (found,) = database[MINUTES].aggregate([{"$group": {"_id": None, "n": {"$sum": "$count"}}}])
     if found["n"] != COUNT:
         raise RuntimeError(f"the minutes count {found['n']:,} fixes, not {COUNT:,}")
@@ -70,3 +71,4 @@ def _roll_up(uri: str, barrier: Barrier) -> None:
         share = watcher.share()
         barrier.wait()
         rollup.roll_up(database, share, watcher.keep)
+        barrier.wait()
