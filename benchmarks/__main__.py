@@ -10,17 +10,30 @@ from typing import Any
 
 import click
 
-from benchmarks import export, growth, ingest, lone, memory, prune, rollup, seen, servers, tokens
+from benchmarks import (
+    export,
+    growth,
+    importing,
+    ingest,
+    lone,
+    memory,
+    prune,
+    rollup,
+    seen,
+    servers,
+    tokens,
+)
 from benchmarks.harness import Row, table
 from locapi import embedded
 
 RESULTS = Path(__file__).with_name("results.json")
-USUAL = ("ingest", "lone", "rollup", "export", "prune", "memory", "seen", "tokens")
+USUAL = ("ingest", "lone", "import", "rollup", "export", "prune", "memory", "seen", "tokens")
 
 
 MEASUREMENTS: dict[str, Callable[[], list[Row]]] = {
     "ingest": ingest.measure,
     "lone": lone.measure,
+    "import": importing.measure,
     "rollup": rollup.measure,
     "export": export.measure,
     "prune": prune.measure,
