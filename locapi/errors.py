@@ -33,8 +33,12 @@ class Misconfigured(LocapiError):
     """The operator's fault: a setting or an argument cannot be used; the text says what to do."""
 
 
-class UnreadableFile(LocapiError):
-    """The file's fault: from some place on it cannot be read; the text says which and why."""
+class Damaged(LocapiError):
+    """A file is not what it must be; the text says what to do."""
+
+
+class Conflict(LocapiError):
+    """What is asked for would contradict what is there, or has changed meanwhile."""
 
 
 class DatabaseUnavailable(LocapiError):
