@@ -204,7 +204,7 @@ def _progress(sizes: list[int | None]) -> Iterator[Callable[[str, int, "Tally"],
         map(str, itertools.count()),  # not gone through: the bar is moved by hand
         length=sum(known) if len(known) == len(sizes) else None,
         label="importing",
-        item_show_func=str,
+        item_show_func=lambda text: text,
         file=sys.stderr,
         hidden=not sys.stderr.isatty(),
     ) as bar:

@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+import re
 import signal
 import subprocess
 import time
@@ -12,9 +13,10 @@ from typing import Any
 import pytest
 from pymongo.database import Database
 
+from locapi import readers
 from locapi.mongo import Document
 from simulation.simulate import DATA
-from tests.conftest import LOCCTL, Locctl, Send, a_fix
+from tests.conftest import LOCCTL, ROOT, Locctl, Send, a_fix
 
 HEADER = "timestamp,lat,long,accuracy,speed,user_id\n"
 LINE = "2017-01-01 13:05:12,40.7,-74,5,1.5,a1\n"
@@ -269,3 +271,47 @@ def test_an_imported_fix_is_what_the_api_stores(
     track.write_text(json.dumps(a_fix()))
     locctl("import", track)
     assert list(db.fixes.find({}, {"received_at": 0})) == [sent]
+
+
+def test_the_commands_in_the_manual_do_what_they_say(
+    db: Database[Document], environ: dict[str, str], tmp_path: Path
+) -> None:
+    page = (ROOT / "docs" / "IMPORT.md").read_text()
+    (block,) = re.findall(r"^```console\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    record = {"latitudeE7": 407_000_000, "longitudeE7": -740_000_000, "accuracy": 5}
+    files = {
+        "tracks/1.csv.gz": gzip.compress((HEADER + LINE).encode()),
+        "tracks/2.csv.gz": gzip.compress((HEADER + LINE.replace(":12", ":13")).encode()),
+        "hike.gpx": GPX.replace(":12", ":14").encode(),
+        "Records.json": json.dumps(
+            {"locations": [{**record, "timestamp": "2017-01-01T18:05:15Z"}, record]}
+        ).encode(),
+        "other.csv": b"latitude,longitude,timestamp,accuracy,speed\n"
+        b"40.7,-74,2017-01-01 18:05:16+00:00,5,0\n",
+        "tracks.ndjson.gz": gzip.compress(
+            json.dumps(a_fix(timestamp="2017-01-01 13:05:17")).encode()
+        ),
+    }
+    (tmp_path / "tracks").mkdir()
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+    for command in re.findall(r"^\$ (.*)$", block, re.MULTILINE):
+        done = subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", command],
+            env={**environ, "PATH": f"{LOCCTL.parent}:{environ['PATH']}"},
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert done.returncode == 0, done.stderr
+    assert [fix["local_time"] for fix in db.fixes.find({"user_id": "a1"}).sort("_id", 1)] == [
+        f"2017-01-01 13:05:{second}" for second in range(12, 18)
+    ]
+    (reject,) = (tmp_path / "rejects.ndjson").read_text().splitlines()
+    assert json.loads(reject)["place"] == "locations[1]"
+
+
+def test_the_formats_in_the_manual_are_those_there_are() -> None:
+    page = (ROOT / "docs" / "IMPORT.md").read_text()
+    assert re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE) == list(readers.MODULES)

@@ -34,7 +34,8 @@ def _feature_rows(place: str, feature: Any, columns: Columns) -> Iterator[Row]:
         yield Row(place, feature, fault)
         return
     for number, values in enumerate(points):
-        yield Row(f"{place}, position {number}", values, columns.pick(values))
+        exactly = place if len(points) == 1 else f"{place}, position {number}"
+        yield Row(exactly, values, columns.pick(values))
 
 
 def _points(feature: dict[str, Any], columns: Columns) -> Iterator[dict[str, Any]]:

@@ -45,7 +45,8 @@ def _rows(key: str, place: str, value: Any, columns: Columns) -> Iterator[Row]:
         yield Row(place, value, InvalidFix("it is not of the form that Google's exports have"))
         return
     for number, values in enumerate(points):
-        yield Row(f"{place}, position {number}", values, columns.pick(values))
+        exactly = place if len(points) == 1 else f"{place}, position {number}"
+        yield Row(exactly, values, columns.pick(values))
 
 
 def _of_record(record: Values) -> Iterator[Values]:
