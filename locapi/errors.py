@@ -1,6 +1,7 @@
 """The errors locapi raises on purpose, split by whose fault they are."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 RETRY_AFTER_S = 2  # what who is sent away is told to wait, where waiting helps
 
@@ -43,3 +44,14 @@ class DatabaseRefused(LocapiError):
 
 class Overloaded(LocapiError):
     """More is asked for than can be done now; the same call may well succeed later."""
+
+
+@contextmanager
+def needing(extra: str) -> Iterator[None]:
+    """Raise Misconfigured, naming the extra, where a library that it brings is not there."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise Misconfigured(
+            f"this needs {error.name}, which is not installed; pip install 'locapi[{extra}]'"
+        ) from error

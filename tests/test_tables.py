@@ -22,9 +22,7 @@ Read = Callable[..., pa.Table]
 
 
 @pytest.fixture
-def minutes(
-    db: Database[Document], mongodb_uri: str, monkeypatch: pytest.MonkeyPatch
-) -> Read:
+def minutes(db: Database[Document], mongodb_uri: str, monkeypatch: pytest.MonkeyPatch) -> Read:
     monkeypatch.setenv("LOCAPI_DATABASE", db.name)
     monkeypatch.delenv("MONGODB_URI", raising=False)
 
