@@ -67,7 +67,7 @@ def export(
     if chosen.binary and output is None and sys.stdout.isatty():
         raise Misconfigured(f"{name} is not for a terminal; name a file by -o, or pipe it on")
     write = chosen.load()
-    with mongo.open_database(Settings.from_environ()) as database:
+    with mongo.open_for_reading(Settings.from_environ()) as database:
         minutes = read(database, user_id, since, until, span, local_time)
         with _opened(output, chosen.binary) as out:
             write(minutes, out)

@@ -56,7 +56,7 @@ def table(
     settings = Settings.from_environ()
     if uri is not None:
         settings = dataclasses.replace(settings, mongodb_uri=uri)
-    with mongo.open_database(settings) as database:
+    with mongo.open_for_reading(settings) as database:
         minutes = read(database, user, *window, span, local_time)
         return pa.Table.from_batches(batches(minutes), schema=schema(minutes))
 
