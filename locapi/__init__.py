@@ -23,6 +23,8 @@ def minutes(
     be read, and LocapiError: Misconfigured, without the extra `export` among others, or
     DatabaseUnavailable.
     """
-    from locapi.tables import table
+    from locapi.errors import needing
 
+    with needing("export"):
+        from locapi.tables import table
     return table(uri, user, since, until, resolution, local_time)

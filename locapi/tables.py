@@ -4,16 +4,12 @@ import dataclasses
 from collections.abc import Iterator
 from datetime import datetime
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from locapi import mongo, times
-from locapi.errors import Misconfigured
 from locapi.export import LOCAL_TIME, NUMBERS, Minutes, Page, read
 from locapi.settings import Settings
-
-try:
-    import pyarrow as pa
-    import pyarrow.compute as pc
-except ImportError as error:
-    raise Misconfigured("this takes pyarrow: pip install 'locapi[export]'") from error
 
 _WALL = pa.timestamp("us")
 _TYPES = {

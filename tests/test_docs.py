@@ -144,6 +144,28 @@ def test_the_notebooks_code_draws(
     assert (tmp_path / "tracks.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_the_exports_that_are_shown_write_their_files(
+    db: Database[Document], send: Send, mongodb_uri: str, tmp_path: Path
+) -> None:
+    send()
+    roll_up(db)
+    shown = re.findall(
+        r"^\$ (locctl export.* -o (\S+))$",
+        README + (ROOT / "docs" / "EXPORT.md").read_text(),
+        re.MULTILINE,
+    )
+    assert len(shown) == 5
+    for command, file in shown:
+        program, *words = shlex.split(command)
+        subprocess.run(
+            [Path(sys.executable).with_name(program), *words],
+            cwd=tmp_path,
+            env={**os.environ, "MONGODB_URI": mongodb_uri, "LOCAPI_DATABASE": db.name},
+            check=True,
+        )
+        assert (tmp_path / file).stat().st_size > 0
+
+
 def test_the_formats_are_those_that_are_told() -> None:
     page = (ROOT / "docs" / "EXPORT.md").read_text()
     rows = re.findall(r"^\| `([\w-]+)` \| (.*?) \|", page.split("| column |")[0], re.MULTILINE)

@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import sys
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from functools import cache
@@ -179,6 +180,14 @@ def test_parquet_that_is_cut_off_does_not_pass_for_whole() -> None:
         FORMATS["parquet"].load()(Minutes(pages()), out)
     with pytest.raises(pa.ArrowInvalid):
         pq.read_table(io.BytesIO(out.getvalue()))
+
+
+def test_parquet_without_its_library_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    for module in ("locapi.tables", "locapi.writers.parquet"):
+        monkeypatch.delitem(sys.modules, module, raising=False)
+    with pytest.raises(Misconfigured, match=r"pyarrow, .*; pip install 'locapi\[export\]'"):
+        FORMATS["parquet"].load()
 
 
 # GeoJSON

@@ -6,7 +6,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from locapi.errors import Misconfigured
+from locapi.errors import Misconfigured, needing
 from locapi.export import Minutes
 
 Write = Callable[[Minutes, Any], None]
@@ -27,7 +27,8 @@ class Format:
         Raises Misconfigured where the library it takes is not installed.
         """
         module, function = self.writer.split(":")
-        write: Write = getattr(import_module(f"{__name__}.{module}"), function)
+        with needing("export"):
+            write: Write = getattr(import_module(f"{__name__}.{module}"), function)
         return write
 
 

@@ -35,7 +35,7 @@ def _write_track(track: Track, minutes: Minutes, xml: Markup) -> None:
 
 
 def _point(minute_id: str, row: str) -> str:
-    # By hand, at a tenth of the generator's time: there are only numbers and a time in it.
+    # By hand, at an eighth of the generator's time: there are only numbers and a time in it.
     lat, long, accuracy, speed, count = row.split(",")
     return (
         f'<trkpt lat="{lat}" lon="{_WEST if long == _EAST else long}">'
