@@ -90,7 +90,8 @@ def as_pattern(shown: str) -> str:
 
 
 def test_what_is_to_come_has_not_come() -> None:
-    come = [words for words in TO_COME if words in locctl.commands]
+    helps = locctl.commands["export"].get_help(click.Context(locctl.commands["export"]))
+    come = [w for w in TO_COME if w in locctl.commands or ("parquet" in w and "parquet" in helps)]
     assert come == [], "these commands are there: take them out of TO_COME, so that they are run"
 
 
