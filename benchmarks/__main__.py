@@ -10,7 +10,20 @@ from typing import Any
 
 import click
 
-from benchmarks import export, growth, ingest, lone, memory, prune, rollup, seen, servers, tokens
+from benchmarks import (
+    costs,
+    export,
+    growth,
+    ingest,
+    lone,
+    memory,
+    prune,
+    rollup,
+    seen,
+    servers,
+    sizing,
+    tokens,
+)
 from benchmarks.harness import Row, table
 from locapi import embedded
 
@@ -29,13 +42,17 @@ MEASUREMENTS: dict[str, Callable[[], list[Row]]] = {
     "tokens": tokens.measure,
     "servers": servers.measure,
     "growth": growth.measure,
+    "capacity": costs.measure,
 }
 
 
 @click.command()
 @click.argument("names", metavar="[MEASUREMENT]...", nargs=-1)
 def main(names: tuple[str, ...]) -> None:
-    """Measure all but the servers and the growth; or what is named, which may be those too."""
+    """Measure all but servers, growth and capacity; or what is named, which may be those too.
+
+    Capacity also writes its tables into docs/SCALING.md.
+    """
     if unknown := set(names) - set(MEASUREMENTS):
         raise click.UsageError(f"{', '.join(unknown)}: there are {', '.join(MEASUREMENTS)}")
     rows = {}
@@ -43,7 +60,10 @@ def main(names: tuple[str, ...]) -> None:
         click.echo(f"measuring {name}", err=True)
         rows[name] = MEASUREMENTS[name]()
     click.echo(table([row for group in rows.values() for row in group]))
-    _keep({name: [row.as_dict() for row in group] for name, group in rows.items()})
+    results = {name: [row.as_dict() for row in group] for name, group in rows.items()}
+    _keep(results)
+    if "capacity" in results:
+        sizing.write(results["capacity"])
 
 
 def _keep(results: dict[str, Any]) -> None:
