@@ -21,6 +21,7 @@ from benchmarks import (
     rollup,
     seen,
     servers,
+    shares,
     sizing,
     tokens,
 )
@@ -28,7 +29,7 @@ from benchmarks.harness import Row, table
 from locapi import embedded
 
 RESULTS = Path(__file__).with_name("results.json")
-USUAL = ("ingest", "lone", "rollup", "export", "prune", "memory", "seen", "tokens")
+USUAL = ("ingest", "lone", "rollup", "export", "prune", "memory", "seen", "tokens", "shares")
 
 
 MEASUREMENTS: dict[str, Callable[[], list[Row]]] = {
@@ -40,6 +41,7 @@ MEASUREMENTS: dict[str, Callable[[], list[Row]]] = {
     "memory": memory.measure,
     "seen": seen.measure,
     "tokens": tokens.measure,
+    "shares": shares.measure,
     "servers": servers.measure,
     "growth": growth.measure,
     "capacity": costs.measure,

@@ -119,8 +119,8 @@ def _taking(database: Database[Document], what: str, taken: dict[str, float]) ->
 
 def _read_keys(database: Database[Document]) -> None:
     """Read what a router reads of each shard to find where a window ends."""
-    received = {"_id": 0, "received_at": 1}
-    for _ in database[FIXES].find_raw_batches({}, received, sort=[("received_at", 1)]):
+    order = {"slice": 1, "received_at": 1}
+    for _ in database[FIXES].find_raw_batches({}, {"_id": 0, **order}, sort=list(order.items())):
         pass
 
 

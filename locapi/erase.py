@@ -59,6 +59,7 @@ def _note(database: Database[Document], user_id: str) -> tuple[Document, Timesta
         bound = watermarks.after(mongo.settled_time(database))
         note = {"_id": user_id, "received_at": bound, "by": ObjectId()}
         database[ERASURES].replace_one({"_id": user_id}, note, upsert=True)
+        watermarks.advance(database, watermarks.ERASED, bound)  # for dumps under way
         horizon = watermarks.read(database, watermarks.PRUNED)
         if horizon is None or horizon <= bound:
             return note, bound

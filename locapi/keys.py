@@ -4,11 +4,19 @@ A key is the user, a tab, and a time of fixed width: a user_id has no control
 character, so keys sort by user and then by time, and one user's are one range.
 """
 
+import zlib
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+SLICES = 128  # of all users; stored with each raw fix, so never to be changed
+
 _OFFSET_STEP_S = 30  # every UTC offset since 1970 is a multiple (Monrovia until 1972: -44:30)
 _MINUTE_MS = 60_000
+
+
+def slice_of(user_id: str) -> int:
+    """Return the slice that a user's raw fixes belong to, the same for ever."""
+    return zlib.crc32(user_id.encode()) % SLICES
 
 
 def fix_id(user_id: str, wall: datetime) -> str:

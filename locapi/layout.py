@@ -52,8 +52,8 @@ COLLECTIONS = (
     Collection(
         FIXES,
         indexes=(
-            # The roll-up reads what was received since its watermark.
-            IndexModel([("received_at", ASCENDING)]),
+            # A roll-up reads what was received of its slices since their watermarks.
+            IndexModel([("slice", ASCENDING), ("received_at", ASCENDING)]),
             # A user's newest fix decides which pass of a repeated hour a wall time means.
             IndexModel(BY_USER_AND_TIME),
         ),

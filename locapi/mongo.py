@@ -5,9 +5,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from pymongo import DESCENDING, MongoClient, WriteConcern
+from bson import Timestamp
+from pymongo import MongoClient, ReadPreference, WriteConcern
 from pymongo.database import Database
 from pymongo.errors import (
     ConfigurationError,
@@ -45,19 +46,60 @@ def open_database(settings: Settings) -> Iterator[Database[Document]]:
     """Yield the database, on the shared embedded mongod where no `MONGODB_URI` is set.
 
     Every write is acknowledged by a majority and on disk; every read sees only
-    what a majority has. It connects at the first use. Raises Misconfigured for
-    a URI or name that cannot be used.
+    what a majority has, and asks the primary, whatever the URI prefers. It connects
+    at the first use. Raises Misconfigured for a URI or name that cannot be used.
     """
     with serving_uri(settings) as uri, _client(uri, settings.mongodb_password_file) as client:
         try:
             database = client.get_database(
                 settings.database,
+                read_preference=ReadPreference.PRIMARY,
                 read_concern=ReadConcern("majority"),
                 write_concern=WriteConcern(w="majority", j=True),
             )
         except InvalidName as error:
             raise Misconfigured(f"LOCAPI_DATABASE cannot be used: {error}") from error
         yield database
+
+
+@contextmanager
+def open_for_reading(settings: Settings) -> Iterator[Database[Document]]:
+    """Yield the database for long reads, which the members answer that the URI prefers.
+
+    With `readPreference=secondary` in `MONGODB_URI` they cost the primary nothing. They
+    see all that was acknowledged before this call: a member that lags is waited for.
+    """
+    with open_database(settings) as database:
+        preferred = database.client.read_preference
+        if preferred == ReadPreference.PRIMARY:
+            yield database
+        else:
+            latest = reading_after(database, _latest(database))
+            yield latest.with_options(read_preference=preferred)
+
+
+def reading_after(database: Database[Document], time: Timestamp | None) -> Database[Document]:
+    """Return the database, of which each read sees what was written up to a time, if it has one."""
+    return database if time is None else database.with_options(read_concern=_ReadingAfter(time))
+
+
+def _latest(database: Database[Document]) -> Timestamp | None:
+    """Return the time of the primary's newest write, or None where no oplog keeps it."""
+    with translated_errors():
+        return database.command("ping").get("operationTime")
+
+
+class _ReadingAfter(ReadConcern):
+    """What a majority has, at that time or later, by whichever member it is asked."""
+
+    def __init__(self, time: Timestamp) -> None:
+        super().__init__("majority")
+        self._time = time
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """Return it as commands bear it."""
+        return {**super().document, "afterClusterTime": self._time}
 
 
 @contextmanager
@@ -140,34 +182,33 @@ def create(database: Database[Document], wanted: layout.Collection) -> None:
             raise
 
 
-def settled_time(database: Database[Document]) -> datetime:
-    """Return the database's own time up to which a majority read sees every finished write."""
+class Settled(NamedTuple):
+    """A time up to which majority reads see every finished write, and whose reads those are."""
+
+    time: datetime  # the database's own
+    election: Any  # of the primary that said so; None where there are none, or a router hides them
+    after: Timestamp | None = None  # what reads must be told to wait for behind a router
+
+
+def settled(database: Database[Document]) -> Settled:
+    """Return how far the primary's majority reads go; a new one's may go less far for a while."""
     with translated_errors():
         hello = database.command("hello", codec_options=database.codec_options)
-        if is_router(hello) and "$clusterTime" in hello:
-            return _settled_on_shards(database, hello["$clusterTime"])
+    if is_router(hello) and "$clusterTime" in hello:
+        now = hello["$clusterTime"]["clusterTime"]
+        return Settled(now.as_datetime(), None, now)
     time: datetime = hello.get("lastWrite", {}).get("majorityWriteDate", hello["localTime"])
-    return time
+    return Settled(time, hello.get("electionId"))
+
+
+def settled_time(database: Database[Document]) -> datetime:
+    """Return the database's own time up to which a majority read sees every finished write."""
+    return settled(database).time
 
 
 def is_router(hello: Document) -> bool:
     """Tell by its `hello` whether a sharded cluster's router answered."""
     return hello.get("msg") == "isdbgrid"
-
-
-def _settled_on_shards(database: Database[Document], now: Document) -> datetime:
-    """Return the cluster's time of now, once a majority of each shard has what was written by it.
-
-    A router's `hello` knows only its own clock.
-    """
-    with database.client.start_session(causal_consistency=True) as session:
-        session.advance_cluster_time(now)
-        session.advance_operation_time(now["clusterTime"])
-        # Sorted, so the router waits for each shard's answer.
-        newest = [("received_at", DESCENDING)]
-        database[FIXES].find_one({}, {"_id": 1}, sort=newest, session=session)
-    time: datetime = now["clusterTime"].as_datetime()
-    return time
 
 
 @contextmanager

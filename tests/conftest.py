@@ -25,6 +25,7 @@ from locapi.mongo import Document
 from locapi.settings import Settings
 
 if TYPE_CHECKING:
+    from tests.members import Members
     from tests.mongos import Mongos
 
 ROOT = Path(__file__).parents[1]
@@ -40,6 +41,15 @@ _numbers = itertools.count()
 def mongodb_uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with embedded.mongod(tmp_path_factory.mktemp("mongod")) as uri:
         yield uri
+
+
+@pytest.fixture(scope="module")
+def replica_set(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Members]":
+    from tests.members import Members  # which needs what is below
+
+    members = Members(tmp_path_factory.mktemp("members"))
+    with members.running():
+        yield members
 
 
 @pytest.fixture

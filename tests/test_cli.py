@@ -302,7 +302,7 @@ def test_init_tells_what_differs_and_exits_1_only_while_any_is_left(
     made = locctl("init")
     assert (made.returncode, made.stderr) == (0, "11 differences, 0 left to mend\n")
     assert made.stdout.splitlines() == [f"{line} (mended)" for line in checked.stdout.splitlines()]
-    assert "fixes\thas no index received_at_1 (mended)\n" in made.stdout
+    assert "fixes\thas no index slice_1_received_at_1 (mended)\n" in made.stdout
     again = locctl("init", "--check")
     assert (again.returncode, again.stdout, again.stderr) == (
         0,

@@ -27,7 +27,7 @@ from tests.test_faults import running
 ALL = [
     "fixes is not there",
     "fixes has no validator",
-    "fixes has no index received_at_1",
+    "fixes has no index slice_1_received_at_1",
     "fixes has no index user_id_1_fix_time_1",
     "minutes is not there",
     "minutes has no validator",
@@ -88,20 +88,22 @@ def made(db: Database[Document]) -> Database[Document]:
 
 
 def test_an_index_that_was_dropped_is_made_again(made: Database[Document]) -> None:
-    made.fixes.drop_index("received_at_1")
-    assert told(made) == ["fixes has no index received_at_1 (mended)"]
+    made.fixes.drop_index("slice_1_received_at_1")
+    assert told(made) == ["fixes has no index slice_1_received_at_1 (mended)"]
     assert told(made) == []
 
 
-@pytest.mark.parametrize("options", [{"sparse": True}, {"key": [("received_at", -1)]}])
+@pytest.mark.parametrize(
+    "options", [{"sparse": True}, {"key": [("slice", 1), ("received_at", -1)]}]
+)
 def test_another_index_by_the_same_name_is_left_to_a_person(
     made: Database[Document], options: dict[str, Any]
 ) -> None:
-    made.fixes.drop_index("received_at_1")
-    key = options.pop("key", [("received_at", 1)])
-    made.fixes.create_indexes([IndexModel(key, name="received_at_1", **options)])
+    made.fixes.drop_index("slice_1_received_at_1")
+    key = options.pop("key", [("slice", 1), ("received_at", 1)])
+    made.fixes.create_indexes([IndexModel(key, name="slice_1_received_at_1", **options)])
     assert told(made) == [
-        "fixes has another index by the name of received_at_1: drop it, and do this again"
+        "fixes has another index by the name of slice_1_received_at_1: drop it, and do this again"
     ]
 
 
