@@ -63,9 +63,9 @@ def read_header(file: IO[bytes]) -> Header:
 
 
 def read(file: IO[bytes]) -> Iterator[tuple[str, RawBSONDocument]]:
-    """Yield each document after the name of its collection; raises UnreadableFile, at the latest last.
+    """Yield each document after the name of its collection; raises UnreadableFile.
 
-    What came before may be used all the same: a dump may be restored again.
+    What came before that may be used all the same: a dump may be restored again.
     """
     counts: dict[str, int] = {}
     name, whole = "", False
