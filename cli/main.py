@@ -25,7 +25,7 @@ SECTIONS = {
         ("restore", "cli.restore", "Store what was dumped in another database."),
     ],
     "Care": [
-        ("init", "cli.init", "Make the database's collections what they should be."),
+        ("init", "cli.init", "Make the database what it should be, or compare."),
         ("prune", "cli.prune", "Delete old raw fixes that their minutes count."),
         ("erase", "cli.erase", "Remove all that was received of a user."),
     ],
