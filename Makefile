@@ -27,8 +27,8 @@ $(CURRENT): requirements-dev.txt pyproject.toml
 run: install  ## start on the embedded database, replay the sample tracks, roll up, export, show
 	@$(BIN)/python simulation/demo.py
 
-test: install  ## run all tests
-	@$(BIN)/python -m pytest
+test: install  ## run all tests, two at a time
+	@$(BIN)/python -m pytest -n 2 --dist worksteal
 
 prove: install  ## play 5,000 histories of fixes, crashes and rivals against the reference
 	@HYPOTHESIS_PROFILE=prove $(BIN)/python -m pytest tests/test_histories.py

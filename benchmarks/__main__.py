@@ -10,12 +10,24 @@ from typing import Any
 
 import click
 
-from benchmarks import export, growth, ingest, lone, memory, prune, rollup, seen, servers, tokens
+from benchmarks import (
+    export,
+    growth,
+    ingest,
+    lone,
+    memory,
+    prune,
+    rollup,
+    seen,
+    servers,
+    shares,
+    tokens,
+)
 from benchmarks.harness import Row, table
 from locapi import embedded
 
 RESULTS = Path(__file__).with_name("results.json")
-USUAL = ("ingest", "lone", "rollup", "export", "prune", "memory", "seen", "tokens")
+USUAL = ("ingest", "lone", "rollup", "export", "prune", "memory", "seen", "tokens", "shares")
 
 
 MEASUREMENTS: dict[str, Callable[[], list[Row]]] = {
@@ -27,6 +39,7 @@ MEASUREMENTS: dict[str, Callable[[], list[Row]]] = {
     "memory": memory.measure,
     "seen": seen.measure,
     "tokens": tokens.measure,
+    "shares": shares.measure,
     "servers": servers.measure,
     "growth": growth.measure,
 }

@@ -51,9 +51,9 @@ def export(
 
     \b
     Example:
-        locctl export --user a1 --since 2017-01-01 --format ndjson -o minutes.ndjson
+        locctl export --user a1 --since 2017-01-01 -o minutes.csv
     """
-    with mongo.open_database(Settings.from_environ()) as database, _opened(output) as out:
+    with mongo.open_for_reading(Settings.from_environ()) as database, _opened(output) as out:
         WRITERS[form](read_pages(database, user_id, since, until), out)
 
 

@@ -1,48 +1,57 @@
-"""The group of commands, and the one place where errors become exit codes."""
+"""`locctl`: the table of its commands, and what holds for all of them."""
 
-import signal
-import sys
-from typing import Any
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
 
 import click
 
-from cli.erase import erase
-from cli.export import export
-from cli.map import draw_map
-from cli.prune import prune
-from cli.rollup import rollup
-from cli.serve import serve
-from cli.token import token
-from cli.verify import verify
-from locapi import logs
-from locapi.errors import LocapiError, Misconfigured
+from cli import signals
+from cli.group import Group
+
+SECTIONS = {
+    "Serve": [
+        ("serve", "cli.serve", "Run the API until stopped."),
+        ("token", "cli.token", "Say who may send: make, list and revoke tokens."),
+    ],
+    "Minutes": [
+        ("rollup", "cli.rollup", "Fold new fixes into minutes, once or again and again."),
+        ("verify", "cli.verify", "Check that minutes are what their raw fixes prove."),
+    ],
+    "Data in and out": [
+        ("export", "cli.export", "Write minutes, sorted by user and minute."),
+        ("map", "cli.map", "Write a page that shows tracks on a map."),
+        ("dump", "cli.dump", "Write all that is stored to a file, while fixes arrive."),
+        ("restore", "cli.restore", "Store what was dumped in another database."),
+    ],
+    "Care": [
+        ("init", "cli.init", "Make the database what it should be, or compare."),
+        ("prune", "cli.prune", "Delete old raw fixes that their minutes count."),
+        ("erase", "cli.erase", "Remove all that was received of a user."),
+    ],
+    "Shell": [
+        ("completion", "cli.completion", "Print what completes locctl in bash, zsh or fish."),
+    ],
+}
+WIDTH = 100
+# Where nobody minds colours, click shows them on a terminal only.
+COLOR = False if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb" else None
 
 
-class _Group(click.Group):
-    def invoke(self, ctx: click.Context) -> Any:
-        try:
-            return super().invoke(ctx)
-        except Misconfigured as error:
-            raise click.UsageError(str(error)) from error
-        except LocapiError as error:
-            raise click.ClickException(str(error)) from error
-        except BrokenPipeError:
-            # The reader has all it wanted. Nothing more may be flushed into the pipe.
-            sys.stdout = None
-            ctx.exit(0)
-        except OSError as error:
-            # As of a standard output on a full disk: what is left in it cannot be written.
-            sys.stdout = None
-            what = f"{error.filename}: " if error.filename else ""
-            raise click.ClickException(f"{what}{error.strerror or error}") from error
-        except KeyboardInterrupt:
-            click.echo("interrupted", err=True)
-            ctx.exit(128 + signal.SIGINT)
-
-
-@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="locapi")
-def locctl() -> None:
+@click.group(
+    cls=Group,
+    sections=SECTIONS,
+    context_settings={
+        "help_option_names": ["-h", "--help"],
+        "max_content_width": WIDTH,
+        "color": COLOR,
+    },
+)
+@click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors on standard error.")
+@click.version_option(None, "-V", "--version", package_name="locapi")
+@click.pass_context
+def locctl(ctx: click.Context, quiet: bool) -> None:
     """Collect phone locations and keep exact minute averages.
 
     The database is the one that MONGODB_URI names; without it, a private one
@@ -54,10 +63,16 @@ def locctl() -> None:
         locctl rollup
         locctl export --since 2017-01-01
     """
-    logs.configure()
-    # `kill` ends a command the way it ends by itself: what was opened is closed.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    from locapi import logs
+
+    signals.unwind()
+    logs.configure(quiet=quiet)
+    if quiet:
+        ctx.with_resource(_hushed())
 
 
-for command in (serve, rollup, export, draw_map, prune, verify, erase, token):
-    locctl.add_command(command)
+@contextlib.contextmanager
+def _hushed() -> Iterator[None]:
+    """Drop what is said on standard error meanwhile; errors are told after it."""
+    with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stderr(nowhere):
+        yield

@@ -10,8 +10,10 @@ from pymongo.database import Database
 from cli.export import _opened, _UtcTime
 from locapi import mongo
 from locapi.export import Page, read_pages
+from locapi.map import render
 from locapi.mongo import Document
 from locapi.settings import Settings
+from locapi.tracks import gather
 
 
 @click.command("map")
@@ -38,10 +40,7 @@ def draw_map(
     Example:
         locctl map --user a1 --since 2017-01-01 -o map.html
     """
-    from locapi.map import render
-    from locapi.tracks import gather
-
-    with mongo.open_database(Settings.from_environ()) as database, _opened(output) as out:
+    with mongo.open_for_reading(Settings.from_environ()) as database, _opened(output) as out:
         gathered = gather(_pages(database, user_ids, since, until))
         out.write(render(gathered))
     click.echo(f"{len(gathered.tracks):,} tracks of {gathered.minutes:,} minutes", err=True)

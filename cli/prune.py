@@ -1,7 +1,7 @@
 """`locctl prune`."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 
 import click
@@ -44,10 +44,14 @@ def prune(older_than: timedelta, dry_run: bool) -> None:
 
 
 def prune_along(
-    database: Database[Document], older_than: timedelta, say: Callable[[str], None]
+    database: Database[Document],
+    older_than: timedelta,
+    say: Callable[[str], None],
+    share: Sequence[int],
+    keep: Callable[[], object],
 ) -> None:
-    """Prune once more, and tell only if anything was deleted."""
-    done = pruning.prune(database, older_than)
+    """Prune a share once more, and tell only if anything was deleted."""
+    done = pruning.prune(database, older_than, share, progress=lambda _: keep())
     if done.deleted:
         say(summary(done))
 

@@ -2,7 +2,8 @@
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 
@@ -11,12 +12,14 @@ from pymongo.database import Database
 
 from cli.durations import Duration
 from cli.prune import prune_along
-from locapi import mongo
+from locapi import mongo, shares
 from locapi.errors import DatabaseUnavailable
 from locapi.incidents import Incidents
 from locapi.mongo import FIXES, MINUTES, Document
 from locapi.rollup import roll_up
 from locapi.settings import Settings
+from locapi.shares import Watcher
+from locapi.windows import ALL
 
 _log = logging.getLogger(__name__)
 Say = Callable[[str], None]
@@ -39,6 +42,7 @@ def rollup(watch: float | None, prune_older_than: timedelta | None) -> None:
     """Fold new fixes into minutes.
 
     May be repeated, interrupted and run several times at once: each fix counts once.
+    Those that watch one database share the work, and take over from one that dies.
 
     \b
     Example:
@@ -46,32 +50,54 @@ def rollup(watch: float | None, prune_older_than: timedelta | None) -> None:
     """
     with mongo.open_database(Settings.from_environ()) as database:
         if watch is None:
+            mongo.prepare(database)
             _once(database, prune_older_than, partial(click.echo, err=True))
         else:
-            _again_and_again(database, prune_older_than, watch)
+            with shares.watching(database) as watcher:
+                _again_and_again(database, prune_older_than, watch, watcher)
 
 
 def _again_and_again(
-    database: Database[Document], prune_older_than: timedelta | None, pause_s: float
+    database: Database[Document],
+    prune_older_than: timedelta | None,
+    pause_s: float,
+    watcher: Watcher,
 ) -> None:
     incidents = Incidents(_log, "roll-up")
+    prepared = False
     while True:
         try:
-            _once(database, prune_older_than, _log.info)
+            if not prepared:
+                mongo.prepare(database)
+            _once(database, prune_older_than, _log.info, watcher.share(), watcher.keep)
         except DatabaseUnavailable as error:
             incidents.failed(str(error), f"{error}; trying again every {pause_s:g} s")
         else:
             incidents.succeeded()
-        time.sleep(pause_s)
+            prepared = True
+        _pause(pause_s, watcher)
 
 
-def _once(database: Database[Document], prune_older_than: timedelta | None, say: Say) -> None:
+def _pause(seconds: float, watcher: Watcher) -> None:
+    end = time.monotonic() + seconds
+    while (left := end - time.monotonic()) > 0:
+        with suppress(DatabaseUnavailable):
+            watcher.keep()
+        time.sleep(min(left, watcher.renew_s))
+
+
+def _once(
+    database: Database[Document],
+    prune_older_than: timedelta | None,
+    say: Say,
+    share: Sequence[int] = ALL,
+    keep: Callable[[], object] = lambda: None,
+) -> None:
     start = time.monotonic()
-    mongo.prepare(database)
-    roll_up(database)
+    roll_up(database, share, keep)
     seconds = time.monotonic() - start
     with mongo.translated_errors():
         fixes, minutes = (database[name].estimated_document_count() for name in (FIXES, MINUTES))
     say(f"rolled up in {seconds:.2f} s: {fixes:,} raw fixes, {minutes:,} minutes")
     if prune_older_than is not None:
-        prune_along(database, prune_older_than, say)
+        prune_along(database, prune_older_than, say, share, keep)

@@ -8,8 +8,6 @@ from dataclasses import replace
 
 import click
 
-from cli import workers as processes
-from locapi import mongo
 from locapi.errors import Misconfigured
 from locapi.settings import Settings, redacted
 
@@ -44,6 +42,9 @@ def serve(host: str, port: int, workers: int, insecure_open: bool) -> None:
     Example:
         locctl serve --port 5000 --workers 2
     """
+    from cli import workers as processes
+    from locapi import mongo
+
     settings = Settings.from_environ()
     if settings.auth == "off" and not insecure_open:
         _require_loopback(host)

@@ -129,6 +129,7 @@ def work(
 ) -> None:
     """Serve `application` until told to stop, or until the other end of `leash` is gone."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # it waited while this one started
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as when a terminal closes; the parent is told
     logs.configure()
     metrics.join(multiprocessing.current_process().name)

@@ -13,6 +13,7 @@ import signal
 import socket
 import time
 from collections.abc import Iterator, Sequence
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, Pipe, wait
 
 from cli.sockets import authority, listening, raise_open_files, refuse_new
@@ -85,7 +86,8 @@ class _Worker:
         self._process = _processes.Process(
             target=work, args=(application, listener, leash, ready), name=_free_name()
         )
-        self._process.start()
+        with _interrupts_wait():
+            self._process.start()
         ready.close()
         self.sentinel = self._process.sentinel
 
@@ -112,6 +114,17 @@ class _Worker:
         self._process.join()
         self._ready.close()
         metrics.leave(self._process.name)
+
+
+@contextlib.contextmanager
+def _interrupts_wait() -> Iterator[None]:
+    """Let a process that starts meanwhile know nothing of Ctrl-C until it is ready for it."""
+    resource_tracker.ensure_running()  # else it is started along, and lets them through again
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _free_name() -> str:

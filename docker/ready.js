@@ -1,5 +1,5 @@
-// The health check of mongo: healthy is a primary where locapi's user may do what stands here,
-// and nothing else. What lacks is made, step by step, so it may be cut off and repeated: on a
+// The health check of mongo: healthy is a member of the set where locapi's user may do what stands
+// here, and nothing else. The first of MEMBERS makes the set, its primary the users. What lacks is made, step by step, so it may be cut off and repeated: on a
 // new volume, on one of before there were users, and when a password or the rights change.
 const rights = {
   fixes: ["find", "insert", "remove"], // never "update": a fix stays as it was sent
@@ -11,8 +11,10 @@ const rights = {
 
 const privileges = Object.entries(rights).map(([collection, actions]) => ({
   resource: { db: "locapi", collection },
-  actions: [...actions, "createCollection", "createIndex"],
+  actions: [...actions, "createCollection", "createIndex", "listIndexes", "collMod"],
 }));
+// By which `locctl init` compares what is there; it tells names and forms, not what is stored.
+privileges.push({ resource: { db: "locapi", collection: "" }, actions: ["listCollections"] });
 const admin = db.getSiblingDB("admin");
 const locapi = db.getSiblingDB("locapi");
 
@@ -60,12 +62,21 @@ function makeUser() {
   else locapi.createUser({ user: "locapi", ...user });
 }
 
+const names = (process.env.MEMBERS || "mongo").split(" ");
+
+function makeSet() {
+  const members = names.map((name, _id) => ({ _id, host: `${name}:27017` }));
+  // Elections begin after half the usual time: phones wait for them.
+  rs.initiate({ _id: "rs0", members, settings: { electionTimeoutMillis: 5000 } });
+}
+
 const hello = db.hello();
-if (!hello.isWritablePrimary) {
-  if (!hello.setName) rs.initiate({ _id: "rs0", members: [{ _id: 0, host: "mongo:27017" }] });
+if (!hello.isWritablePrimary && !hello.secondary) {
+  if (!hello.setName && os.hostname() === names[0]) makeSet();
   quit(1);
 }
 if (!mayDoWhatItMust()) {
+  if (hello.secondary) quit(1);
   becomeRoot();
   makeUser();
 }

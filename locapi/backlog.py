@@ -1,12 +1,13 @@
 """What the database holds, and how long fixes have waited there for the roll-up."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 import pymongo
 from bson import Timestamp
 from pymongo.database import Database
 
-from locapi import mongo, watermarks
+from locapi import mongo, watermarks, windows
 from locapi.metrics import Stored
 from locapi.mongo import FIXES, MINUTES, Document
 
@@ -16,13 +17,13 @@ DEADLINE_S = 2
 def read(database: Database[Document]) -> Stored:
     """Return what is stored, in five small commands; raises DatabaseUnavailable after two seconds.
 
-    The roll-up's lag is the age of the oldest fix that the last complete one did
-    not reach, by the database's clock and to the second: a roll-up that ran just
+    The roll-up's lag is the age of the oldest fix that the last complete one of its
+    slice did not reach, by the database's clock and to the second: a roll-up that ran just
     now, and a night without a fix, are no lag.
     """
     with mongo.translated_errors(), pymongo.timeout(DEADLINE_S):
         rolled_up = watermarks.entry(database, watermarks.ROLLED_UP)
-        oldest = _oldest(database, rolled_up.get("received_at", Timestamp(0, 0)))
+        oldest = _oldest(database, watermarks.by_slice(rolled_up))
         lag = 0.0 if oldest is None else (_now(database) - oldest.as_datetime()).total_seconds()
         return Stored(
             raw_fixes=database[FIXES].estimated_document_count(),
@@ -32,9 +33,11 @@ def read(database: Database[Document]) -> Stored:
         )
 
 
-def _oldest(database: Database[Document], start: Timestamp) -> Timestamp | None:
+def _oldest(database: Database[Document], marks: Sequence[Timestamp]) -> Timestamp | None:
     found = database[FIXES].find_one(
-        {"received_at": {"$gte": start}}, {"_id": 0, "received_at": 1}, sort=[("received_at", 1)]
+        windows.since(windows.starts(windows.ALL, marks)),
+        {"_id": 0, "received_at": 1},
+        sort=[("received_at", 1)],
     )
     return None if found is None else found["received_at"]
 

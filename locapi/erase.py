@@ -15,6 +15,7 @@ from pymongo import DeleteOne
 from pymongo.database import Database
 
 from locapi import keys, mongo, rollup, watermarks
+from locapi.layout import BY_USER_AND_TIME, Index
 from locapi.mongo import ERASURES, FIXES, MINUTES, TOKENS, Document
 
 _PAGE = 1_000
@@ -39,11 +40,11 @@ def erase(database: Database[Document], user_id: str) -> Erased:
         database[TOKENS].delete_many({"user_id": user_id})
         note, bound = _note(database, user_id)
         old = {"_id": keys.of_user(user_id), "received_at": {"$lt": bound}}
-        fixes = database[FIXES].delete_many(old).deleted_count
+        fixes = _delete_all(database, old)
         _wait_for_rollups(database)
         minutes = sum(_clean(database, page) for page in _pages(database, note))
         # What arrived in a minute that still counted the same mark was taken for counted.
-        rollup.fold_fixes(database, _fix_ids(database, {"_id": keys.of_user(user_id)}))
+        rollup.fold_fixes(database, _fix_ids(database, {"_id": keys.of_user(user_id)}, "_id_"))
         database[ERASURES].delete_one(note)
     return Erased(fixes, minutes)
 
@@ -58,10 +59,19 @@ def _note(database: Database[Document], user_id: str) -> tuple[Document, Timesta
         bound = watermarks.after(mongo.settled_time(database))
         note = {"_id": user_id, "received_at": bound, "by": ObjectId()}
         database[ERASURES].replace_one({"_id": user_id}, note, upsert=True)
+        watermarks.advance(database, watermarks.ERASED, bound)  # for dumps under way
         horizon = watermarks.read(database, watermarks.PRUNED)
         if horizon is None or horizon <= bound:
             return note, bound
         time.sleep(_POLL_S)  # a prune's clock is ahead, or ours was set back
+
+
+def _delete_all(database: Database[Document], old: Document) -> int:
+    """Delete until none is found: on a sharded cluster one that just moves is passed over."""
+    deleted = 0
+    while database[FIXES].find_one(old, {"_id": 1}, hint="_id_"):
+        deleted += database[FIXES].delete_many(old, hint="_id_").deleted_count
+    return deleted
 
 
 def _wait_for_rollups(database: Database[Document]) -> None:
@@ -92,7 +102,10 @@ def _clean(database: Database[Document], page: list[Document]) -> int:
     user_id, start = keys.parse_minute_id(page[0]["_id"])
     window = {"$gte": start, "$lt": page[-1]["minute"] + timedelta(minutes=1)}
     # The fixes after the minutes: so none that a minute counts rightly is overlooked.
-    alive = database[FIXES].distinct("minute_id", {"user_id": user_id, "fix_time": window})
+    found = database[FIXES].find(
+        keys.between(user_id, window), {"_id": 0, "minute_id": 1}, hint=BY_USER_AND_TIME
+    )
+    alive = {fix["minute_id"] for fix in found}
     dead = [DeleteOne(_unchanged(minute)) for minute in page if minute["_id"] not in alive]
     if dead:
         database[MINUTES].bulk_write(dead, ordered=False)
@@ -105,7 +118,7 @@ def _clean(database: Database[Document], page: list[Document]) -> int:
 def _remake(database: Database[Document], minute_id: str) -> None:
     done = False
     while not done and (minute := database[MINUTES].find_one({"_id": minute_id}, {"seen": 1})):
-        fix_ids = _fix_ids(database, keys.of_minute(minute_id))
+        fix_ids = _fix_ids(database, keys.of_minute(minute_id), BY_USER_AND_TIME)
         if anew := rollup.fold_anew(database, fix_ids):
             done = bool(database[MINUTES].replace_one(_unchanged(minute), anew[0]).matched_count)
         else:
@@ -117,5 +130,5 @@ def _unchanged(minute: Document) -> Document:
     return {"_id": minute["_id"], "seen": minute["seen"]}
 
 
-def _fix_ids(database: Database[Document], which: Document) -> list[str]:
-    return [fix["_id"] for fix in database[FIXES].find(which, {"_id": 1})]
+def _fix_ids(database: Database[Document], which: Document, hint: Index) -> list[str]:
+    return [fix["_id"] for fix in database[FIXES].find(which, {"_id": 1}, hint=hint)]

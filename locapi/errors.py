@@ -33,6 +33,14 @@ class Misconfigured(LocapiError):
     """The operator's fault: a setting or an argument cannot be used; the text says what to do."""
 
 
+class Damaged(LocapiError):
+    """A file is not what it must be; the text says what to do."""
+
+
+class Conflict(LocapiError):
+    """What is asked for would contradict what is there, or has changed meanwhile."""
+
+
 class DatabaseUnavailable(LocapiError):
     """Nobody's fault, or the database's: the same call may well succeed later."""
 

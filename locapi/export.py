@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from operator import itemgetter
 from typing import TextIO
@@ -32,7 +33,7 @@ def read_pages(
     one ended, so a reader may take all the time it wants; one page is read ahead.
     Raises DatabaseUnavailable, also half-way.
     """
-    with ThreadPoolExecutor(1) as ahead:
+    with _a_thread() as ahead:
 
         def read(last: str | None) -> Page:
             return _page(database, selection(user_id, since, until, last))
@@ -41,6 +42,16 @@ def read_pages(
         while page := following.result():
             following = ahead.submit(read, page[-1]["_id"])
             yield page
+
+
+@contextmanager
+def _a_thread() -> Iterator[ThreadPoolExecutor]:
+    """Yield a thread that nobody waits for at the end: it may wait for the database itself."""
+    executor = ThreadPoolExecutor(1)
+    try:
+        yield executor
+    finally:
+        executor.shutdown(wait=False, cancel_futures=True)
 
 
 def selection(

@@ -4,26 +4,29 @@ import math
 import time
 from collections.abc import Callable
 from datetime import MAXYEAR, UTC, datetime
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import pymongo
 from bson import Timestamp
+from pymongo.collection import Collection
 from pymongo.database import Database
-from pymongo.errors import DuplicateKeyError
+from pymongo.errors import DuplicateKeyError, OperationFailure
+from pymongo.read_concern import ReadConcern
 
 from locapi import greenlets, keys, mongo, utc, watermarks
 from locapi.commits import SharedInserts
 from locapi.errors import DatabaseUnavailable, InvalidFix
+from locapi.layout import BY_USER_AND_TIME
 from locapi.metrics import Metrics
 from locapi.mongo import FIXES, MINUTES, Document
 from locapi.schema import Fix
 from locapi.utc import Instant
-from locapi.watermarks import HORIZON_TRUST_S, MAX_AHEAD
+from locapi.watermarks import BY_SERVER, HORIZON_TRUST_S, MAX_AHEAD
 
 EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 DEADLINE_S = 8
 
-_BY_SERVER = Timestamp(0, 0)  # on insert, mongod puts its own time where it finds this
+_NOT_A_REPLICA_SET = 123
 
 
 class Receipt(NamedTuple):
@@ -48,6 +51,7 @@ class FixStore:
         self._fixes = database[FIXES]
         self._inserts = SharedInserts(self._fixes, metrics)
         self._minutes = database[MINUTES]
+        self._has_elections = True  # until the database says otherwise
         self._now = now
         self._known_horizon: Timestamp | None = None
         self._horizon_read_at = -math.inf
@@ -74,7 +78,7 @@ class FixStore:
     def _prepare(self) -> None:
         # Not when the API starts: the database may come minutes later.
         if not self._prepared:
-            greenlets.aside(mongo.prepare)(self._database)
+            greenlets.aside(mongo.prepare)(self._database, patient=False)
             self._prepared = True
 
     def _first_copy(self, fix_id: str) -> Receipt:
@@ -100,15 +104,18 @@ class FixStore:
         if raw := self._raw_copy(keys.fix_id(fix.user_id, fix.wall)):
             return raw
         for reading in readings:
-            if self._counted(fix.user_id, reading):
+            if self._counted(fix.user_id, reading, ambiguous=len(readings) > 1):
                 return Receipt("duplicate", reading.fix_time, reading.tz)
         return None
 
     @greenlets.aside
-    def _counted(self, user_id: str, reading: Instant) -> bool:
+    def _counted(self, user_id: str, reading: Instant, *, ambiguous: bool) -> bool:
         minute_id = keys.minute_id(user_id, reading.fix_time)
-        mark = keys.mark(reading.fix_time, reading.utc_offset)
-        return self._minutes.find_one({"_id": minute_id, "seen": mark}, {"_id": 1}) is not None
+        counted = {"_id": minute_id, "seen": keys.mark(reading.fix_time, reading.utc_offset)}
+        # Where it has but one reading, a repeat that slips in is found in `seen` by the roll-up.
+        if ambiguous:
+            return self._last(self._minutes, counted, {"_id": 1}) is not None
+        return self._minutes.find_one(counted, {"_id": 1}) is not None
 
     def _horizon(self) -> Timestamp | None:
         now = time.monotonic()
@@ -129,14 +136,33 @@ class FixStore:
     @greenlets.aside
     def _has_later(self, user_id: str, instant: datetime) -> bool:
         """Tell whether the user has a fix later than `instant`, raw or already in a minute."""
-        if self._fixes.find_one({"user_id": user_id, "fix_time": {"$gt": instant}}, {"_id": 1}):
+        later = keys.between(user_id, {"$gt": instant})
+        if self._last(self._fixes, later, {"_id": 1}, hint=BY_USER_AND_TIME):
             return True
-        newest = self._minutes.find_one(
-            {"_id": keys.of_user(user_id)}, {"minute": 1, "seen": 1}, sort=[("_id", -1)]
+        newest = self._last(
+            self._minutes,
+            {"_id": keys.of_user(user_id)},
+            {"minute": 1, "seen": 1},
+            sort=[("_id", -1)],
         )
         return newest is not None and any(
             keys.seen_time(newest["minute"], mark) > instant for mark in newest["seen"]
         )
+
+    def _last(self, collection: Collection[Document], *query: Any, **order: Any) -> Document | None:
+        """Find one as of the last write that was answered, whichever process answered it.
+
+        A majority read from a primary that was elected just now may lack that one.
+        """
+        if self._has_elections:
+            try:
+                sure = collection.with_options(read_concern=ReadConcern("linearizable"))
+                return sure.find_one(*query, **order)
+            except OperationFailure as error:
+                if error.code != _NOT_A_REPLICA_SET:
+                    raise
+                self._has_elections = False
+        return collection.find_one(*query, **order)
 
 
 def _readings(fix: Fix) -> list[Instant]:
@@ -157,7 +183,8 @@ def _document(fix: Fix, instant: Instant) -> Document:
         "fix_time": instant.fix_time,
         "tz": instant.tz,
         "utc_offset": instant.utc_offset,
-        "received_at": _BY_SERVER,
+        "received_at": BY_SERVER,
+        "slice": keys.slice_of(fix.user_id),
         # What the roll-up groups by and remembers, made here once rather than at each reading.
         "minute_id": keys.minute_id(fix.user_id, instant.fix_time),
         "mark": keys.mark(instant.fix_time, instant.utc_offset),

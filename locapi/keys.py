@@ -4,11 +4,19 @@ A key is the user, a tab, and a time of fixed width: a user_id has no control
 character, so keys sort by user and then by time, and one user's are one range.
 """
 
+import zlib
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+SLICES = 128  # of all users; stored with each raw fix, so never to be changed
+
 _OFFSET_STEP_S = 30  # every UTC offset since 1970 is a multiple (Monrovia until 1972: -44:30)
 _MINUTE_MS = 60_000
+
+
+def slice_of(user_id: str) -> int:
+    """Return the slice that a user's raw fixes belong to, the same for ever."""
+    return zlib.crc32(user_id.encode()) % SLICES
 
 
 def fix_id(user_id: str, wall: datetime) -> str:
@@ -44,9 +52,17 @@ def seen_fix_id(minute_id: str, mark: int) -> str:
 
 
 def of_minute(minute_id: str) -> dict[str, Any]:
-    """Return the query for the raw fixes of the minute named `minute_id`, by index."""
+    """Return the query for the raw fixes of the minute named `minute_id`."""
     user_id, start = parse_minute_id(minute_id)
-    return {"user_id": user_id, "fix_time": {"$gte": start, "$lt": start + timedelta(minutes=1)}}
+    return between(user_id, {"$gte": start, "$lt": start + timedelta(minutes=1)})
+
+
+def between(user_id: str, fix_time: dict[str, datetime]) -> dict[str, Any]:
+    """Return the query for a user's raw fixes of some time; hint at `layout.BY_USER_AND_TIME`.
+
+    The keys are asked for too, which select nothing, for a router to know the shards by.
+    """
+    return {"_id": of_user(user_id), "user_id": user_id, "fix_time": fix_time}
 
 
 def parse_minute_id(minute_id: str) -> tuple[str, datetime]:

@@ -24,15 +24,18 @@ _EVERY_S = 60.0
 _ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
 
 
-def configure(stream: TextIO | None = None) -> None:
-    """Log to standard error from here on: plain text if it is a terminal, else JSON."""
+def configure(stream: TextIO | None = None, *, quiet: bool = False) -> None:
+    """Log to standard error from here on: plain text if it is a terminal, else JSON.
+
+    What is quiet tells warnings and errors only.
+    """
     stream = stream or sys.stderr
     handler = logging.StreamHandler(stream)
     handler.addFilter(_Foreign().may_pass)
     handler.setFormatter(Plain() if stream.isatty() else Json())
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
     for name in _OURS:
-        logging.getLogger(name).setLevel(logging.INFO)
+        logging.getLogger(name).setLevel(logging.WARNING if quiet else logging.INFO)
 
 
 def stack(error: BaseException) -> str:

@@ -5,9 +5,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from pymongo import ASCENDING, IndexModel, MongoClient, WriteConcern
+from bson import Timestamp
+from pymongo import DESCENDING, MongoClient, ReadPreference, WriteConcern
 from pymongo.database import Database
 from pymongo.errors import (
     ConfigurationError,
@@ -18,18 +19,16 @@ from pymongo.errors import (
 )
 from pymongo.read_concern import ReadConcern
 
-from locapi import embedded, faults
+from locapi import embedded, faults, layout
 from locapi.errors import Misconfigured
+from locapi.layout import ERASURES, FIXES, MINUTES, TOKENS, WATERMARKS
 from locapi.settings import Settings
+
+__all__ = ["ERASURES", "FIXES", "MINUTES", "TOKENS", "WATERMARKS"]
 
 Document = dict[str, Any]
 
-FIXES = "fixes"
-MINUTES = "minutes"
-WATERMARKS = "watermarks"
-ERASURES = "erasures"
-TOKENS = "tokens"
-
+LARGE = 100_000  # documents
 _NAMESPACE_EXISTS = 48
 _URI_FAULTS = {  # by what the driver says of it
     "RFC 3986": "percent-encode the signs : / ? # [ ] @ % in its user and password",
@@ -40,18 +39,6 @@ _URI_FAULTS = {  # by what the driver says of it
 # A server that falls silent is given up after the sum of both, with all that waits for it: by
 # default, after 30 s, while requests would wait for it beside a new primary. The URI may say else.
 _LIVENESS_MS: dict[str, Any] = {"connectTimeoutMS": 2_000, "heartbeatFrequencyMS": 1_000}
-_INDEXES = {
-    FIXES: [
-        # The roll-up reads what was received since its watermark.
-        IndexModel([("received_at", ASCENDING)]),
-        # A user's newest fix decides which pass of a repeated hour a wall time means.
-        IndexModel([("user_id", ASCENDING), ("fix_time", ASCENDING)]),
-    ],
-    # The roll-up finds the few minutes that still miss a fix; sparse, so the rest costs nothing.
-    MINUTES: [IndexModel([("missing", ASCENDING)], sparse=True)],
-    # Those of one user are listed, and go with the user.
-    TOKENS: [IndexModel([("user_id", ASCENDING)])],
-}
 
 
 @contextmanager
@@ -59,19 +46,57 @@ def open_database(settings: Settings) -> Iterator[Database[Document]]:
     """Yield the database, on the shared embedded mongod where no `MONGODB_URI` is set.
 
     Every write is acknowledged by a majority and on disk; every read sees only
-    what a majority has. It connects at the first use. Raises Misconfigured for
-    a URI or name that cannot be used.
+    what a majority has, and asks the primary, whatever the URI prefers. It connects
+    at the first use. Raises Misconfigured for a URI or name that cannot be used.
     """
     with serving_uri(settings) as uri, _client(uri, settings.mongodb_password_file) as client:
         try:
             database = client.get_database(
                 settings.database,
+                read_preference=ReadPreference.PRIMARY,
                 read_concern=ReadConcern("majority"),
                 write_concern=WriteConcern(w="majority", j=True),
             )
         except InvalidName as error:
             raise Misconfigured(f"LOCAPI_DATABASE cannot be used: {error}") from error
         yield database
+
+
+@contextmanager
+def open_for_reading(settings: Settings) -> Iterator[Database[Document]]:
+    """Yield the database for long reads, which the members answer that the URI prefers.
+
+    With `readPreference=secondary` in `MONGODB_URI` they cost the primary nothing. They
+    see all that was acknowledged before this call: a member that lags is waited for.
+    """
+    with open_database(settings) as database:
+        preferred = database.client.read_preference
+        if preferred == ReadPreference.PRIMARY:
+            yield database
+        else:
+            yield database.with_options(
+                read_preference=preferred, read_concern=_ReadingAfter(_latest(database))
+            )
+
+
+def _latest(database: Database[Document]) -> Timestamp | None:
+    """Return the time of the primary's newest write, or None where no oplog keeps it."""
+    with translated_errors():
+        return database.command("ping").get("operationTime")
+
+
+class _ReadingAfter(ReadConcern):
+    """What a majority has, at that time or later, by whichever member it is asked."""
+
+    def __init__(self, time: Timestamp | None) -> None:
+        super().__init__("majority")
+        self._time = time
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """Return it as commands bear it."""
+        after = {} if self._time is None else {"afterClusterTime": self._time}
+        return {**super().document, **after}
 
 
 @contextmanager
@@ -128,29 +153,70 @@ def _password(uri: str, file: Path) -> str:
     return password
 
 
-def prepare(database: Database[Document]) -> None:
-    """Make the collections and indexes that are not there yet; may be repeated."""
+def prepare(database: Database[Document], *, patient: bool = True) -> None:
+    """Make the collections and indexes that are not there yet; may be repeated.
+
+    Who is not patient leaves the indexes of a large collection to who is: to build
+    one takes minutes.
+    """
     with translated_errors():
-        _make_minutes(database)
-        for collection, indexes in _INDEXES.items():
-            database[collection].create_indexes(indexes)
+        for wanted in layout.COLLECTIONS:
+            collection = database[wanted.name]
+            if wanted.clustered:
+                create(database, wanted)
+            if wanted.indexes and (patient or collection.estimated_document_count() <= LARGE):
+                collection.create_indexes(list(wanted.indexes))
 
 
-def _make_minutes(database: Database[Document]) -> None:
-    """Make the collection that is stored in the order of its key, so that exports read on."""
+def create(database: Database[Document], wanted: layout.Collection) -> None:
+    """Make a collection unless it is there, however it was made."""
+    by_key = {"key": {"_id": 1}, "unique": True}
+    options: Document = {"clusteredIndex": by_key} if wanted.clustered else {}
     try:
-        by_key = {"key": {"_id": 1}, "unique": True}
-        database.create_collection(MINUTES, check_exists=False, clusteredIndex=by_key)
+        database.create_collection(wanted.name, check_exists=False, **options)
     except OperationFailure as error:
         if error.code != _NAMESPACE_EXISTS:  # made otherwise, before: slower, and as right
             raise
 
 
-def settled_time(database: Database[Document]) -> datetime:
-    """Return the database's own time up to which a majority read sees every finished write."""
+class Settled(NamedTuple):
+    """A time up to which majority reads see every finished write, and whose reads those are."""
+
+    time: datetime  # the database's own
+    election: Any  # of the primary that said so; None where there are no elections
+
+
+def settled(database: Database[Document]) -> Settled:
+    """Return how far the primary's majority reads go; a new one's may go less far for a while."""
     with translated_errors():
         hello = database.command("hello", codec_options=database.codec_options)
+        if is_router(hello) and "$clusterTime" in hello:
+            return Settled(_settled_on_shards(database, hello["$clusterTime"]), None)
     time: datetime = hello.get("lastWrite", {}).get("majorityWriteDate", hello["localTime"])
+    return Settled(time, hello.get("electionId"))
+
+
+def settled_time(database: Database[Document]) -> datetime:
+    """Return the database's own time up to which a majority read sees every finished write."""
+    return settled(database).time
+
+
+def is_router(hello: Document) -> bool:
+    """Tell by its `hello` whether a sharded cluster's router answered."""
+    return hello.get("msg") == "isdbgrid"
+
+
+def _settled_on_shards(database: Database[Document], now: Document) -> datetime:
+    """Return the cluster's time of now, once a majority of each shard has what was written by it.
+
+    A router's `hello` knows only its own clock.
+    """
+    with database.client.start_session(causal_consistency=True) as session:
+        session.advance_cluster_time(now)
+        session.advance_operation_time(now["clusterTime"])
+        # Sorted, so the router waits for each shard's answer.
+        database[FIXES].find_one({}, {"_id": 1}, sort=[("_id", DESCENDING)], session=session)
+    time: datetime = now["clusterTime"].as_datetime()
     return time
 
 

@@ -1,16 +1,17 @@
 """Delete old raw fixes, each only once its minute is proven to count it."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
 from bson import Timestamp
 from pymongo.database import Database
 
-from locapi import keys, mongo, rollup, watermarks
+from locapi import keys, mongo, rollup, watermarks, windows
 from locapi.mongo import ERASURES, FIXES, MINUTES, Document
 from locapi.watermarks import HORIZON_TRUST_S
+from locapi.windows import ALL, BEGINNING
 
 _BATCH = 20_000
 
@@ -21,55 +22,64 @@ class Pruned:
 
     deleted: int
     unproven: int  # old enough, but not in their minute
-    newer: int  # received since, or held back by an erasure that is not finished
+    newer: int  # all others, as the database estimates: received since, or held back by an erasure
 
 
 def prune(
     database: Database[Document],
     older_than: timedelta,
+    share: Sequence[int] = ALL,
     *,
     dry_run: bool = False,
-    progress: Callable[[int], None] = lambda _: None,
+    progress: Callable[[int], object] = lambda _: None,
 ) -> Pruned:
     """Fold what is not folded yet, then delete the raw fixes received before `older_than` ago.
 
     May be repeated, stopped at any moment, and run by any number of processes at
-    once. `progress` is called with the number of fixes looked at since it was
-    called last. A dry run changes nothing, and counts as unproven what is not folded yet.
+    once, for any shares of the slices. `progress` is called again and again with
+    the number of fixes looked at since it was called last. A dry run changes nothing,
+    and counts as unproven what is not folded yet.
     """
     with mongo.translated_errors():
         horizon = _horizon(database, older_than)
         if not dry_run:
-            _announce(database, horizon)
+            _announce(database, horizon, share, progress)
         horizon = _before_erasures(database, horizon)
         deleted = unproven = 0
-        for proven, others in _judged(database, horizon, dry_run=dry_run):
+        for proven, others in _judged(database, share, horizon, dry_run=dry_run):
             deleted += len(proven) if dry_run else _delete(database, proven, horizon)
             unproven += len(others)
             progress(len(proven) + len(others))
-        newer = database[FIXES].count_documents({"received_at": {"$gte": horizon}})
-    return Pruned(deleted, unproven, newer)
+        left = database[FIXES].estimated_document_count()
+    return Pruned(deleted, unproven, max(0, left - unproven - (deleted if dry_run else 0)))
 
 
 def old_fixes(database: Database[Document], older_than: timedelta) -> int:
     """Return how many raw fixes were received before `older_than` ago."""
     with mongo.translated_errors():
-        old = {"received_at": {"$lt": _horizon(database, older_than)}}
-        return database[FIXES].count_documents(old)
+        horizon = _horizon(database, older_than)
+        # Those with a slice apart, for they are counted by the index alone.
+        each = (dict.fromkeys(slices, BEGINNING) for slices in (ALL, [None]))
+        return sum(database[FIXES].count_documents(windows.since(one, horizon)) for one in each)
 
 
 def _horizon(database: Database[Document], older_than: timedelta) -> Timestamp:
     return watermarks.after(mongo.settled_time(database) - older_than)
 
 
-def _announce(database: Database[Document], horizon: Timestamp) -> None:
+def _announce(
+    database: Database[Document],
+    horizon: Timestamp,
+    share: Sequence[int],
+    progress: Callable[[int], object],
+) -> None:
     """Let every API process know the horizon before anything is deleted, and fold meanwhile.
 
     A repeat of what is deleted is then a duplicate by its minute's `seen`.
     """
     watermarks.advance(database, watermarks.PRUNED, horizon)
     announced = time.monotonic()
-    rollup.roll_up(database)
+    rollup.roll_up(database, share, lambda: progress(0))
     time.sleep(max(0.0, announced + 2 * HORIZON_TRUST_S - time.monotonic()))
 
 
@@ -83,44 +93,30 @@ def _before_erasures(database: Database[Document], horizon: Timestamp) -> Timest
 
 
 def _judged(
-    database: Database[Document], horizon: Timestamp, *, dry_run: bool
+    database: Database[Document], share: Sequence[int], horizon: Timestamp, *, dry_run: bool
 ) -> Iterator[tuple[list[str], list[str]]]:
     """Yield, by batches, the keys of the old fixes that are in their minute, and of the others."""
-    last = Timestamp(0, 0)
-    while groups := _prove(database, _batch(last, horizon)):
-        last = max(group["last"] for group in groups)
-        proven, others = _split(groups)
+    if not share:
+        return
+    starts = windows.starts(share, [BEGINNING] * len(ALL))
+    for batch in windows.windows(database, starts, _BATCH, horizon):
+        proven, others = _split(_prove(database, batch))
         if others and not dry_run:
             rollup.fold_fixes(database, others)
-            found, others = _split(_prove(database, [{"$match": {"_id": {"$in": others}}}]))
+            found, others = _split(_prove(database, {"_id": {"$in": others}}))
             proven += found
         yield proven, others
 
 
-def _batch(last: Timestamp, horizon: Timestamp) -> list[Document]:
-    return [
-        {"$match": {"received_at": {"$gt": last, "$lt": horizon}}},
-        {"$sort": {"received_at": 1}},
-        {"$limit": _BATCH},
-    ]
-
-
-def _prove(database: Database[Document], which: list[Document]) -> list[Document]:
-    """Return the fixes' marks by minute, and those of them that the minute counts."""
+def _prove(database: Database[Document], which: Document) -> list[Document]:
+    """Return the keys of some fixes' minutes, and which of them those count, and which not."""
     stages = [
-        *which,
-        {
-            "$group": {
-                "_id": "$minute_id",
-                "marks": {"$push": "$mark"},
-                "last": {"$max": "$received_at"},
-            }
-        },
+        {"$match": which},
+        {"$group": {"_id": "$minute_id", "marks": {"$push": "$mark"}}},
         {"$lookup": {"from": MINUTES, "localField": "_id", "foreignField": "_id", "as": "minute"}},
         {"$set": {"seen": {"$ifNull": [{"$first": "$minute.seen"}, []]}}},
         {
             "$project": {
-                "last": 1,
                 "proven": {"$setIntersection": ["$marks", "$seen"]},
                 "others": {"$setDifference": ["$marks", "$seen"]},
             }

@@ -8,7 +8,7 @@ atomic update of one document, so crashes, repeats and rivals cost time only.
 
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from functools import partial
@@ -17,8 +17,9 @@ from typing import Any
 from bson import Timestamp
 from pymongo.database import Database
 
-from locapi import keys, mongo, watermarks
+from locapi import keys, mongo, watermarks, windows
 from locapi.mongo import FIXES, MINUTES, Document
+from locapi.windows import ALL, Slice
 
 # A fix may become visible a little after the time it bears; reading again is harmless.
 MARGIN = timedelta(seconds=10)
@@ -32,58 +33,79 @@ _ADDED = (*(f"{name}_sum" for name in _AVERAGED), "west", "count")
 Expression = dict[str, Any]
 
 
-def roll_up(database: Database[Document]) -> None:
-    """Fold every fix that finished before this call into its minute.
+def roll_up(
+    database: Database[Document],
+    share: Sequence[int] = ALL,
+    keep: Callable[[], object] = lambda: None,
+) -> None:
+    """Fold every fix of a share of the slices that finished before this call into its minute.
 
-    May be repeated, interrupted and run by any number of processes at once.
+    May be repeated, interrupted and run by any number of processes at once, for
+    any shares. `keep` is called again and again meanwhile, in this thread.
+    """
+    with mongo.translated_errors():
+        while not _folded(database, share, keep):
+            pass
+
+
+def _folded(database: Database[Document], share: Sequence[int], keep: Callable[[], object]) -> bool:
+    """Fold a share; tell whether one primary answered all the way, or it is to be done again.
+
+    A new primary's reads may lack what the old one's, and so `settled`, knew to be safe.
     """
     start = time.monotonic()
-    with mongo.translated_errors():
-        settled = mongo.settled_time(database)
-        _fold_windows(database, _start(database, settled))
-        _fold_missing(database)
-        watermarks.write(
-            database,
-            watermarks.ROLLED_UP,
-            Timestamp(settled, 0),
-            duration_s=time.monotonic() - start,
-        )
+    settled = mongo.settled(database)
+    _fold_windows(database, _starts(share, watermarks.settle(database), settled.time), keep)
+    _fold_missing(database)
+    if mongo.settled(database).election != settled.election:
+        return False
+    seconds = time.monotonic() - start
+    watermarks.roll_up(database, share, Timestamp(settled.time, 0), duration_s=seconds)
+    return True
 
 
 def due(database: Database[Document]) -> Timestamp:
     """Return the mark that every fix received before it must lie in its minute."""
     watermark = watermarks.read(database, watermarks.ROLLED_UP)
-    return Timestamp(watermark.as_datetime() - MARGIN, 0) if watermark else Timestamp(0, 0)
+    return _before(watermark) if watermark else Timestamp(0, 0)
 
 
-def _start(database: Database[Document], settled: datetime) -> Timestamp:
+def _before(mark: Timestamp) -> Timestamp:
+    return Timestamp(max(0, mark.time - int(MARGIN.total_seconds())), 0)
+
+
+def _starts(
+    share: Sequence[int], marks: Sequence[Timestamp], settled: datetime
+) -> dict[Slice, Timestamp]:
     # `settled` is the smaller one when the database's clock was set back.
-    return min(due(database), Timestamp(settled - MARGIN, 0))
+    latest = Timestamp(settled, 0)
+    return windows.starts(share, [_before(min(mark, latest)) for mark in marks])
 
 
-def _fold_windows(database: Database[Document], start: Timestamp) -> None:
+def _fold_windows(
+    database: Database[Document],
+    starts: Mapping[Slice, Timestamp],
+    keep: Callable[[], object],
+) -> None:
+    if not starts:
+        return
     with ThreadPoolExecutor(_WINDOWS_AT_ONCE) as threads:
-        folds = threads.map(partial(_fold, database), _windows(database, start))
+        folds = threads.map(partial(_fold, database), _windows(database, starts, keep))
         try:
-            list(folds)
+            for _ in folds:
+                keep()
         finally:
             threads.shutdown(cancel_futures=True)
 
 
-def _windows(database: Database[Document], start: Timestamp) -> Iterator[Document]:
-    """Yield queries that part what was received from `start` on, in order, by like numbers."""
-    while (end := _later(database, start)) is not None:
-        yield {"received_at": {"$gte": start, "$lt": end}}
-        start = end
-    yield {"received_at": {"$gte": start}}
-
-
-def _later(database: Database[Document], start: Timestamp) -> Timestamp | None:
-    received = database[FIXES].find(
-        {"received_at": {"$gt": start}}, {"_id": 0, "received_at": 1}, sort=[("received_at", 1)]
-    )
-    after = next(received.skip(_WINDOW).limit(1), None)
-    return None if after is None else after["received_at"]
+def _windows(
+    database: Database[Document],
+    starts: Mapping[Slice, Timestamp],
+    keep: Callable[[], object] = lambda: None,
+) -> Iterator[Document]:
+    for window in windows.windows(database, starts, _WINDOW):
+        keep()
+        yield window
 
 
 def fold_fixes(database: Database[Document], fix_ids: Sequence[str]) -> None:

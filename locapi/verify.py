@@ -13,6 +13,7 @@ from bson import Timestamp
 from pymongo.database import Database
 
 from locapi import keys, mongo, rollup, watermarks
+from locapi.layout import BY_USER_AND_TIME
 from locapi.mongo import FIXES, MINUTES, Document
 
 _AVERAGED = ("lat", "long", "accuracy", "speed")
@@ -115,7 +116,8 @@ def _look_again(database: Database[Document], minute_id: str, due: Timestamp) ->
 def _read(database: Database[Document], minute_id: str) -> tuple[Document | None, list[Document]]:
     # The fixes after the minute: so those that it counts are found, unless they were pruned.
     minute = database[MINUTES].find_one({"_id": minute_id})
-    return minute, list(database[FIXES].find(keys.of_minute(minute_id)))
+    fixes = database[FIXES].find(keys.of_minute(minute_id), hint=BY_USER_AND_TIME)
+    return minute, list(fixes)
 
 
 def _fault(

@@ -4,7 +4,7 @@ import itertools
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import hypothesis
 import pytest
@@ -24,6 +24,10 @@ from locapi.app import create_app
 from locapi.mongo import Document
 from locapi.settings import Settings
 
+if TYPE_CHECKING:
+    from tests.members import Members
+    from tests.mongos import Mongos
+
 ROOT = Path(__file__).parents[1]
 
 set_hypothesis_home_dir(str(ROOT / ".cache" / "hypothesis"))
@@ -39,6 +43,15 @@ def mongodb_uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield uri
 
 
+@pytest.fixture(scope="module")
+def replica_set(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Members]":
+    from tests.members import Members  # which needs what is below
+
+    members = Members(tmp_path_factory.mktemp("members"))
+    with members.running():
+        yield members
+
+
 @pytest.fixture
 def db(mongodb_uri: str) -> Iterator[Database[Document]]:
     settings = Settings(mongodb_uri=mongodb_uri, database=f"test_{next(_numbers)}")
@@ -46,6 +59,14 @@ def db(mongodb_uri: str) -> Iterator[Database[Document]]:
         mongo.prepare(database)
         yield database
         database.client.drop_database(database.name)
+
+
+@pytest.fixture(scope="session")
+def mongos(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Mongos]":
+    from tests.mongos import router
+
+    with router(tmp_path_factory.mktemp("sharded")) as running:
+        yield running
 
 
 class Commands(CommandListener):

@@ -102,11 +102,17 @@ def fix_id(key: Key) -> str:
 
 def received_earlier(db: Database[Document], *collections: str) -> None:
     """Let what the database received, or what it says of that, be an hour older."""
+    times: Document
     for name in collections:
-        for document in db[name].find():
-            received_at = document["received_at"]
-            earlier = Timestamp(received_at.time - 3600, received_at.inc)
-            db[name].update_one({"_id": document["_id"]}, {"$set": {"received_at": earlier}})
+        for document in db[name].find({"received_at": {"$exists": True}}):
+            times = {"received_at": _earlier(document["received_at"])}
+            if "slices" in document:
+                times["slices"] = [_earlier(each) for each in document["slices"]]
+            db[name].update_one({"_id": document["_id"]}, {"$set": times})
+
+
+def _earlier(time: Timestamp) -> Timestamp:
+    return Timestamp(max(0, time.time - 3600), time.inc)
 
 
 PRUNED = [

@@ -291,3 +291,21 @@ def test_a_password_file_that_is_not_there_is_misuse_told_in_one_sentence(locctl
             "Error: LOCAPI_MONGODB_PASSWORD_FILE cannot be read (No such file or directory); "
             "see that /none is there, and that this user may read it"
         )
+
+
+def test_init_tells_what_differs_and_exits_1_only_while_any_is_left(
+    db: Database[Document], locctl: Locctl
+) -> None:
+    db.client.drop_database(db.name)
+    checked = locctl("init", "--check")
+    assert (checked.returncode, checked.stderr) == (1, "11 differences, 11 left to mend\n")
+    made = locctl("init")
+    assert (made.returncode, made.stderr) == (0, "11 differences, 0 left to mend\n")
+    assert made.stdout.splitlines() == [f"{line} (mended)" for line in checked.stdout.splitlines()]
+    assert "fixes\thas no index slice_1_received_at_1 (mended)\n" in made.stdout
+    again = locctl("init", "--check")
+    assert (again.returncode, again.stdout, again.stderr) == (
+        0,
+        "",
+        "0 differences, 0 left to mend\n",
+    )

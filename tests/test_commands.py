@@ -6,11 +6,12 @@ from typing import Any
 from bson import Timestamp
 from pymongo.database import Database
 
-from locapi import backlog, mongo
+from locapi import backlog, mongo, windows
 from locapi.app import create_app
 from locapi.mongo import FIXES, Document
 from locapi.rollup import pipeline, roll_up
 from locapi.server import Server
+from locapi.shares import Watcher
 from tests.conftest import Commands, a_fix
 from tests.test_server import ask, fix, run
 
@@ -55,11 +56,31 @@ def test_a_roll_up_sends_as_many_commands_for_many_fixes_as_for_few(
 
     few, many = rolled_up(5), rolled_up(1_000)
     assert few == many
-    assert len(many) <= 6
+    assert len(many) <= 7
+
+
+def test_a_round_of_a_watcher_in_which_nothing_is_new_is_eight_commands(
+    watched: Database[Document], commands: Commands
+) -> None:
+    watcher = Watcher(watched)
+    for _ in range(2):
+        commands.names.clear()
+        roll_up(watched, watcher.share(), watcher.keep)
+    assert commands.names == [
+        "findAndModify",  # the lease
+        "hello",
+        "findAndModify",  # the watermark
+        "find",
+        "aggregate",
+        "find",
+        "hello",
+        "update",
+    ]
 
 
 def test_the_roll_up_finds_new_fixes_by_an_index(db: Database[Document]) -> None:
-    new = {"received_at": {"$gte": Timestamp(mongo.settled_time(db), 0)}}
+    now = Timestamp(mongo.settled_time(db), 0)
+    new = windows.received(now)
     command = {"aggregate": FIXES, "pipeline": pipeline(new), "cursor": {}}
     plan = str(db.command("explain", command, verbosity="queryPlanner"))
     assert "IXSCAN" in plan
@@ -74,8 +95,9 @@ def test_a_scrape_is_five_commands_and_reads_no_collection_through(
     commands.names.clear()
     backlog.read(watched)
     assert commands.names == ["find", "find", "hello", "count", "count"]
-    new = {"find": FIXES, "filter": {"received_at": {"$gte": Timestamp(7, 0)}}}
-    command = {**new, "sort": {"received_at": 1}, "limit": 1}
-    plan = str(watched.command("explain", command, verbosity="queryPlanner"))
-    assert "IXSCAN" in plan
-    assert "COLLSCAN" not in plan
+    for marks in ([Timestamp(7, 0)] * 128, [Timestamp(7 + each // 40, 0) for each in range(128)]):
+        new = {"find": FIXES, "filter": windows.since(windows.starts(windows.ALL, marks))}
+        command = {**new, "sort": {"received_at": 1}, "limit": 1}
+        plan = str(watched.command("explain", command, verbosity="queryPlanner"))
+        assert "'SORT_MERGE'" in plan  # so the oldest of each slice is all that is read
+        assert "COLLSCAN" not in plan

@@ -22,6 +22,7 @@ from locapi.errors import DatabaseUnavailable
 from locapi.fixes import FixStore
 from locapi.mongo import Document
 from locapi.settings import Settings
+from locapi.shares import Watcher
 from locapi.verify import Report, verify
 from tests import crashing
 from tests.crashing import (
@@ -65,6 +66,8 @@ class Case:
 LATE = fix("11-05 01:40:00")  # in the repeated hour: all commands that a put can need
 CASES = {
     "roll_up": Case(rollup.roll_up),
+    # Where it ends, its lease stays, and the next one has only half of the slices.
+    "watch": Case(lambda db: rollup.roll_up(db, Watcher(db).share())),
     "prune": Case(
         lambda db: prune.prune(db, timedelta(0)),
         meaning=lambda reference: reference.prune(list(reference.raw)),

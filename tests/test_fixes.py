@@ -43,6 +43,7 @@ def test_a_raw_fix_keeps_what_was_sent_and_what_was_concluded(
         "fix_time": datetime(2017, 1, 1, 18, 5, 12, 345_000, tzinfo=UTC),
         "tz": "America/New_York",
         "utc_offset": -18_000,
+        "slice": keys.slice_of("a1"),
         "minute_id": "a1\t2017-01-01T18:05",
         "mark": keys.mark(datetime(2017, 1, 1, 18, 5, 12, 345_000, tzinfo=UTC), -18_000),
     }

@@ -20,6 +20,7 @@ from locapi.fixes import FixStore
 from locapi.mongo import Document
 from locapi.prune import prune as prune_fixes
 from locapi.rollup import roll_up
+from locapi.shares import Watcher
 from locapi.verify import Report, verify
 from tests import crashing
 from tests.crashing import (
@@ -101,7 +102,13 @@ def see_no_drift(db: Database[Document]) -> None:
     assert list(verify(db, Report(), repair=True)) == []
 
 
-folding = st.sampled_from([roll_up, prune_all])
+def share_of_roll_up(db: Database[Document]) -> None:
+    roll_up(db, range(100, 128))
+
+
+folding = st.sampled_from([roll_up, prune_all, share_of_roll_up])
+# The slices of the two users are 67 and 121.
+shares = st.sampled_from([range(100), range(100, 128), range(60, 70), range(3)])
 
 
 class History(RuleBasedStateMachine):
@@ -117,6 +124,7 @@ class History(RuleBasedStateMachine):
         self.reference = Reference()
         self.sent: list[Sent] = []
         self.store = FixStore(db, lambda: NOW)
+        self.watchers = [Watcher(db) for _ in range(3)]
 
     @initialize(fixes=tracks)
     def begin(self, fixes: list[Sent]) -> None:
@@ -148,6 +156,30 @@ class History(RuleBasedStateMachine):
         prune_all(self.db)
         forget_pruned(self.db, self.reference)
         assert self.reference.raw == {}
+
+    @rule(which=st.integers(0, 2))
+    def watch(self, which: int) -> None:
+        """Let one of those who share the work do its share, as it knows it then."""
+        roll_up(self.db, self.watchers[which].share())
+
+    @rule(which=st.integers(0, 2), share=shares)
+    def watch_and_prune(self, which: int, share: range) -> None:
+        """Let one prune a share that has been another's for a while."""
+        self.watchers[which].share()
+        prune_fixes(self.db, timedelta(0), share)
+        forget_pruned(self.db, self.reference)
+
+    @rule(which=st.integers(0, 2), noticed=st.booleans())
+    def a_watcher_dies(self, which: int, noticed: bool) -> None:
+        """Let another come; where nobody notices, the dead one's lease still holds a share."""
+        if noticed:
+            self.watchers[which].leave()
+        self.watchers[which] = Watcher(self.db)
+
+    @rule(user_id=users)
+    def an_older_version_has_stored(self, user_id: str) -> None:
+        """Let raw fixes be of before there were slices."""
+        self.db.fixes.update_many({"user_id": user_id}, {"$unset": {"slice": 1}})
 
     @rule(user_id=users)
     def erase(self, user_id: str) -> None:

@@ -1,5 +1,6 @@
 """How a fix and a minute are named."""
 
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 
 from hypothesis import given
@@ -41,3 +42,11 @@ def test_one_users_keys_are_one_range_that_holds_nobody_elses(users: list[str]) 
     for user in others:
         inside = bounds["$gte"] <= keys.minute_id(user, TIME) < bounds["$lt"]
         assert inside == (user == own)
+
+
+def test_a_user_s_slice_stays_what_it_is() -> None:
+    """It is stored, so another hash would part one user's fixes."""
+    assert [keys.slice_of(user_id) for user_id in ("a1", "a2", "Zoë", "用户")] == [35, 25, 42, 93]
+    found = Counter(keys.slice_of(f"user{number}") for number in range(12_800))
+    assert set(found) == set(range(keys.SLICES))
+    assert max(found.values()) < 160

@@ -19,10 +19,12 @@ from pymongo.errors import (
 )
 
 from locapi import mongo
+from locapi.app import create_app
 from locapi.errors import DatabaseRefused, DatabaseUnavailable, Misconfigured
 from locapi.mongo import Document
 from locapi.settings import Settings
-from tests.conftest import ROOT
+from tests.conftest import ROOT, a_fix
+from tests.mongos import Mongos
 
 
 @pytest.mark.parametrize(
@@ -138,9 +140,30 @@ def test_indexes_are_made_once_and_may_be_asked_for_again(db: Database[Document]
     assert {
         name: sorted(db[name].index_information()) for name in (mongo.FIXES, mongo.MINUTES)
     } == {
-        "fixes": ["_id_", "received_at_1", "user_id_1_fix_time_1"],
+        "fixes": ["_id_", "slice_1_received_at_1", "user_id_1_fix_time_1"],
         "minutes": ["_id_", "missing_1"],
     }
+
+
+def test_who_is_not_patient_leaves_the_indexes_of_large_collections(
+    db: Database[Document], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mongo, "LARGE", 1)
+    db.fixes.insert_many([{"_id": each} for each in ("a", "b")])
+    for name in (mongo.FIXES, mongo.TOKENS):
+        db[name].drop_indexes()
+    mongo.prepare(db, patient=False)
+    assert sorted(db.fixes.index_information()) == ["_id_"]
+    assert sorted(db.tokens.index_information()) == ["_id_", "user_id_1"]
+    mongo.prepare(db)
+    assert "slice_1_received_at_1" in db.fixes.index_information()
+
+
+def test_an_api_is_not_patient(db: Database[Document], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mongo, "LARGE", -1)
+    db.client.drop_database(db.name)
+    assert create_app(database=db).test_client().put("/location", json=a_fix()).status_code == 200
+    assert sorted(db.fixes.index_information()) == ["_id_"]
 
 
 def test_every_write_is_asked_to_be_on_disk_and_every_read_to_be_final(
@@ -153,3 +176,18 @@ def test_every_write_is_asked_to_be_on_disk_and_every_read_to_be_final(
 
 def test_settled_time_is_the_databases_clock(db: Database[Document]) -> None:
     assert abs(mongo.settled_time(db) - datetime.now(UTC)) < timedelta(seconds=30)
+
+
+def test_behind_a_router_each_shard_must_have_come_as_far_as_the_settled_time(
+    mongos: Mongos,
+) -> None:
+    with mongo.open_database(Settings(mongodb_uri=mongos.uri, database="settled")) as database:
+        before = database.command("ping")["$clusterTime"]["clusterTime"]
+        settled = mongo.settled_time(database)
+    asked = [command for command in mongos.commands if command["$db"] == "settled"][-1]
+    waited_for = asked["readConcern"]["afterClusterTime"]
+    assert asked["find"] == "fixes"
+    assert asked["sort"] == {"_id": -1}  # so that the router waits for every shard
+    assert asked["readConcern"]["level"] == "majority"
+    assert waited_for >= before
+    assert settled == waited_for.as_datetime()

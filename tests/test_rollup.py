@@ -3,7 +3,9 @@
 import random
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from itertools import chain
 from math import fsum
 from typing import Any
 
@@ -12,11 +14,13 @@ from bson import Timestamp
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from pymongo.database import Database
+from pymongo.errors import DuplicateKeyError
 
-from locapi import keys, rollup, watermarks
+from locapi import keys, mongo, rollup, watermarks, windows
 from locapi.mongo import Document
 from locapi.rollup import roll_up
 from tests.conftest import Send
+from tests.crashing import received_earlier
 
 BASE = datetime(2017, 1, 1, 18, 5, tzinfo=UTC)
 
@@ -30,6 +34,7 @@ def raw(ms: int = 0, user_id: str = "a1", *, utc_offset: int = -18_000, **values
         "minute_id": keys.minute_id(user_id, time),
         "mark": keys.mark(time, utc_offset),
         "received_at": Timestamp(0, 0),
+        "slice": keys.slice_of(user_id),
         "lat": 40.0,
         "long": -74.0,
         "accuracy": 5.0,
@@ -224,6 +229,97 @@ def test_minutes_equal_a_reference_however_the_fixes_are_split(
     assert minutes(db) == expected(kept.values())
 
 
+shares = st.sampled_from([range(128), range(80), range(80, 128), range(60, 70), range(0)])
+rounds = st.lists(st.tuples(batches, shares, st.booleans(), st.booleans()), max_size=6)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+@given(rounds)
+def test_minutes_equal_a_reference_however_the_slices_are_shared(
+    db: Database[Document],
+    rounds: list[tuple[list[list[tuple[int, str, dict[str, float]]]], range, bool, bool]],
+) -> None:
+    """Some fixes are of before there were slices, and some lie far behind where others are."""
+    for name in ("fixes", "minutes", "watermarks"):
+        db[name].delete_many({})
+    kept: dict[str, Document] = {}
+    for sent, share, old, hour_passes in rounds:
+        for second, user_id, values in chain.from_iterable(sent):
+            fix = {**raw(second * 1000, user_id), **values}
+            if old:
+                del fix["slice"]
+            if fix["_id"] not in kept:
+                kept[fix["_id"]] = fix
+                db.fixes.insert_one(dict(fix))
+        roll_up(db, share)
+        if hour_passes:
+            received_earlier(db, "fixes", "watermarks")
+    roll_up(db, range(80, 128))
+    roll_up(db, range(80))
+    assert minutes(db) == expected(kept.values())
+
+
+def test_a_share_is_folded_and_the_rest_is_left(db: Database[Document]) -> None:
+    fixes = {user_id: raw(user_id=user_id) for user_id in "abcdefgh"}
+    db.fixes.insert_many(fixes.values())
+    for share, count in ((range(100), 4), (range(100, 128), 8)):
+        roll_up(db, share)
+        done = [fix for fix in fixes.values() if fix["slice"] < share.stop]
+        assert len(done) == count
+        assert minutes(db) == expected(done)
+
+
+def test_the_slice_that_is_farthest_behind_says_what_is_due(db: Database[Document]) -> None:
+    db.fixes.insert_many([raw(user_id="a1"), raw(user_id="a2")])
+    roll_up(db, range(30))
+    assert rollup.due(db) == Timestamp(0, 0)
+    roll_up(db, range(30, 128))
+    assert rollup.due(db).as_datetime() > datetime.now(UTC) - 6 * rollup.MARGIN
+
+
+def test_a_watermark_of_before_there_were_slices_is_gone_on_from(db: Database[Document]) -> None:
+    now = datetime.now(UTC)
+    watermarks.write(db, watermarks.ROLLED_UP, Timestamp(now, 0))
+    passed_by = {**raw(1), "received_at": Timestamp(now - 2 * rollup.MARGIN, 0)}
+    new = {**raw(2), "received_at": Timestamp(now, 7)}
+    old_new = {**raw(3), "received_at": Timestamp(now, 8)}
+    del old_new["slice"]
+    db.fixes.insert_many([passed_by, new, old_new])
+    roll_up(db)
+    assert minutes(db) == expected([new, old_new])
+
+
+def test_what_a_new_primary_has_not_shown_yet_is_not_passed_by(
+    db: Database[Document], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The old primary said how far all is settled; the new one's first reads see less."""
+    elections = iter(["first", "second", "second", "second"])
+    settled = mongo.settled
+    monkeypatch.setattr(mongo, "settled", lambda db: settled(db)._replace(election=next(elections)))
+    fold_windows = rollup._fold_windows
+
+    def fold_then_show(*arguments: Any) -> None:
+        fold_windows(*arguments)
+        hidden = {**raw(1), "received_at": Timestamp(datetime.now(UTC) - 3 * rollup.MARGIN, 1)}
+        with suppress(DuplicateKeyError):
+            db.fixes.insert_one(hidden)
+
+    monkeypatch.setattr(rollup, "_fold_windows", fold_then_show)
+    roll_up(db)
+    assert minutes(db) == expected([raw(1)])
+    assert next(elections, None) is None
+
+
+def test_a_roll_up_lets_its_caller_keep_its_lease(
+    db: Database[Document], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rollup, "_WINDOW", 7)
+    db.fixes.insert_many([raw(ms * 1000) for ms in range(70)])
+    kept: list[int] = []
+    roll_up(db, keep=lambda: kept.append(1))
+    assert len(kept) == 18  # nine windows, when they are made and when they are folded
+
+
 def test_rollups_at_once_and_live_writes_count_each_fix_once(db: Database[Document]) -> None:
     shuffled = random.Random(1)
     fixes = [
@@ -252,12 +348,13 @@ def test_the_rollup_reads_by_index(db: Database[Document]) -> None:
         "explain",
         {
             "aggregate": "fixes",
-            "pipeline": rollup.pipeline({"received_at": {"$gte": Timestamp(1, 0)}}),
+            "pipeline": rollup.pipeline(windows.since({None: Timestamp(1, 0), 5: Timestamp(2, 0)})),
             "cursor": {},
         },
         verbosity="queryPlanner",
     )
     assert "'stage': 'IXSCAN'" in str(plan)
+    assert "COLLSCAN" not in str(plan)
     missing = db.minutes.find({"missing": {"$exists": True}}).explain()
     assert missing["queryPlanner"]["winningPlan"]["inputStage"]["stage"] == "IXSCAN"
 
@@ -276,8 +373,9 @@ def test_new_fixes_are_folded_by_windows_each_once(
         for number in range(70)
     ]
     db.fixes.insert_many(fixes)
-    windows = list(rollup._windows(db, Timestamp(0, 0)))
-    found = [db.fixes.count_documents(window) for window in windows]
-    assert (sum(found), len(found)) == (70, 8)
+    starts = windows.starts(windows.ALL, [windows.BEGINNING] * len(windows.ALL))
+    parts = [db.fixes.count_documents(window) for window in rollup._windows(db, starts)]
+    assert sum(parts) == 70
+    assert len(parts) > 3
     roll_up(db)
     assert minutes(db) == expected(fixes)

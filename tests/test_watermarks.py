@@ -37,3 +37,31 @@ def test_a_fix_can_be_pruned_up_to_a_day_and_an_hour_after_the_horizon() -> None
     assert watermarks.may_be_pruned(edge - timedelta(seconds=1), horizon)
     assert not watermarks.may_be_pruned(edge, horizon)
     assert not watermarks.may_be_pruned(TIME, None)
+
+
+def test_each_slice_has_its_own_time_and_what_knows_of_none_reads_the_least(
+    db: Database[Document],
+) -> None:
+    assert set(watermarks.settle(db)) == {watermarks.NEVER}
+    watermarks.roll_up(db, range(64), Timestamp(9, 0), duration_s=1.5)
+    watermarks.roll_up(db, range(60, 128), Timestamp(7, 0), duration_s=2.5)
+    marks = [Timestamp(9, 0)] * 60 + [Timestamp(7, 0)] * 68
+    assert watermarks.entry(db, watermarks.ROLLED_UP) == {
+        "_id": watermarks.ROLLED_UP,
+        "slices": marks,
+        "received_at": Timestamp(7, 0),
+        "duration_s": 2.5,
+    }
+    assert watermarks.settle(db) == marks
+
+
+def test_a_watermark_of_before_there_were_slices_holds_for_all(db: Database[Document]) -> None:
+    watermarks.write(db, watermarks.ROLLED_UP, Timestamp(7, 0), duration_s=1.5)
+    assert (
+        watermarks.by_slice(watermarks.entry(db, watermarks.ROLLED_UP)) == [Timestamp(7, 0)] * 128
+    )
+    watermarks.roll_up(db, [3], Timestamp(9, 0))
+    marks = watermarks.settle(db)
+    assert marks[3] == Timestamp(9, 0)
+    assert set(marks) == {Timestamp(7, 0), Timestamp(9, 0)}
+    assert watermarks.read(db, watermarks.ROLLED_UP) == Timestamp(7, 0)

@@ -5,8 +5,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from cli import workers
-from cli.main import locctl
+from cli import entry, workers
 from locapi.app import create_app
 from locapi.server import Server
 
@@ -35,16 +34,16 @@ def create_server() -> Server:
     return Server(create_app(now=Clock(Path(os.environ[VARIABLE])).now))
 
 
-def main() -> None:
-    """Run `locctl`, but serve that application."""
+def main(module: str) -> None:
+    """Run `locctl`, but serve the application that a module makes."""
     run = workers.run
 
     def run_with_clock(_application: str, *arguments: Any, **options: Any) -> None:
-        run(f"{__spec__.name}:create_server", *arguments, **options)
+        run(f"{module}:create_server", *arguments, **options)
 
     workers.run = run_with_clock  # type: ignore[assignment]
-    locctl()
+    entry.main()
 
 
 if __name__ == "__main__":
-    main()
+    main(__spec__.name)

@@ -48,6 +48,7 @@ class Client(threading.Thread):
         self.last_200_began = 0.0
         self._track, self._every_s = track, every_s
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_S)
+        self._headers: dict[str, str] = {}
         self._stopped = threading.Event()
 
     def run(self) -> None:
@@ -79,7 +80,7 @@ class Client(threading.Thread):
     def _send(self, body: bytes) -> Attempt:
         began, code, answer = time.monotonic(), BROKEN, None
         try:
-            self._connection.request("PUT", "/location", body)
+            self._connection.request("PUT", "/location", body, self._headers)
             with self._connection.getresponse() as response:
                 answer, code = json.load(response), response.status
         except TimeoutError:

@@ -65,6 +65,12 @@ class Process:
             self._process.terminate()
             self._process.wait(DEADLINE_S)
 
+    def discard(self) -> None:
+        """End it at once, with what it has still to do; it may be gone already."""
+        if self._process:
+            self._process.kill()
+            self._process.wait(DEADLINE_S)
+
 
 class Mongod(Process):
     """A mongod on a port of this machine, journaling, always on the same files."""

@@ -1,0 +1,70 @@
+"""What a router would do with a command: which shards it would ask, by the shard key `_id`."""
+
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+Document = dict[str, Any]
+Range = tuple[str, str]  # of keys, both ends included
+
+# The fields by which a command asks all shards, and why it may; docs/SCALING.md has the same.
+KNOWN = {
+    ("fixes", ()): "each shard says that it is settled; how many there are; a verification",
+    ("fixes", ("received_at",)): "what is new, late or old is known by when it was received",
+    ("minutes", ()): "how many there are; an export or a verification of all users",
+    ("minutes", ("minute",)): "an export of all users in a window",
+    ("minutes", ("missing",)): "the few minutes that still miss a fix, by a sparse index",
+}
+
+
+class Chunks:
+    """The ranges of keys into which a collection is split, each on a shard of its own."""
+
+    def __init__(self, splits: Sequence[str]) -> None:
+        self._splits = sorted(splits)
+
+    def of(self, key: str) -> int:
+        """Return the chunk in which a key lies: from its lower bound on, without its upper."""
+        return bisect_right(self._splits, key)
+
+    def touched(self, ranges: Sequence[Range]) -> set[int]:
+        """Return the chunks that hold keys of these ranges."""
+        return {chunk for low, high in ranges for chunk in range(self.of(low), self.of(high) + 1)}
+
+
+def ranges(query: Document) -> list[Range] | None:
+    """Return the ranges of keys to which a query confines itself, or None where it does not."""
+    key = query.get("_id")
+    if isinstance(key, str):
+        return [(key, key)]
+    if not isinstance(key, dict):
+        return None
+    if "$in" in key:
+        return [(each, each) for each in key["$in"]]
+    low = key.get("$gte", key.get("$gt"))
+    high = key.get("$lt", key.get("$lte"))
+    return None if low is None or high is None else [(low, high)]
+
+
+def queries(command: Document) -> Iterator[Document]:
+    """Yield the queries by which a command says which documents it means."""
+    name = next(iter(command))
+    if name == "aggregate":
+        stages = command["pipeline"]
+        yield stages[0].get("$match", {}) if stages else {}
+    elif name == "insert":
+        yield from ({"_id": document["_id"]} for document in command["documents"])
+    elif name in ("update", "delete"):
+        yield from (part["q"] for part in command[f"{name}s"])
+    else:
+        yield command.get("filter") or command.get("query") or {}
+
+
+def broadcasts(command: Document) -> set[tuple[str, tuple[str, ...]]]:
+    """Return the collection and the fields of each query that asks all shards."""
+    collection = command[next(iter(command))]
+    return {
+        (collection, tuple(sorted(set(query) - {"_id"})))
+        for query in queries(command)
+        if ranges(query) is None
+    }

@@ -1,0 +1,58 @@
+"""Real processes of `locctl rollup --watch` over one database, of which one is killed."""
+
+from contextlib import ExitStack
+from pathlib import Path
+
+from pymongo.database import Database
+
+from locapi.fixes import FixStore
+from locapi.mongo import WATERMARKS, Document
+from locapi.verify import Report, verify
+from tests.crashing import NOW, as_fix, fix
+from tests.faults.processes import until
+from tests.reference import Reference, differences
+from tests.watching import Watching
+
+
+def send(db: Database[Document], reference: Reference, minute: int) -> None:
+    """Send a few fixes each of many users, some twice."""
+    store = FixStore(db, lambda: NOW)
+    for number in range(60):
+        for second in (1, 2, 1):
+            sent = fix(f"01-01 13:{minute:02}:{second:02}", f"u{number}", lat=40.0 + second)
+            assert store.put(as_fix(sent)).status == reference.put(sent)
+
+
+def leases(db: Database[Document]) -> list[Document]:
+    watchers = db[WATERMARKS].find_one({"_id": "watchers"}) or {}
+    return list(watchers.get("leases", []))
+
+
+def all_rolled_up(db: Database[Document], reference: Reference) -> bool:
+    return differences(db.minutes.find(), reference.minutes()) == []
+
+
+def test_four_watching_roll_ups_share_and_take_over_and_every_minute_is_right(
+    db: Database[Document], mongodb_uri: str, tmp_path: Path
+) -> None:
+    reference = Reference()
+    environ = {"MONGODB_URI": mongodb_uri, "LOCAPI_DATABASE": db.name}
+    watching = [Watching(f"rollup{n}", tmp_path, lease_s=6.0, **environ) for n in range(4)]
+    with ExitStack() as started:
+        for process in watching:
+            started.callback(process.end)
+            process.start()
+        send(db, reference, 0)
+        until(lambda: len(leases(db)) == 4, "four leases")
+        send(db, reference, 1)
+        until(lambda: all_rolled_up(db, reference), "all minutes")
+        watching[0].kill()
+        for minute in (2, 3):
+            send(db, reference, minute)
+        until(lambda: len(leases(db)) == 3, "the dead one's lease is gone")
+        until(lambda: all_rolled_up(db, reference), "its slices are rolled up too")
+        assert list(verify(db, Report())) == []
+        assert all(process.pid for process in watching[1:])
+        watching[1].end()
+        assert len(leases(db)) == 2, "who is asked to end leaves at once"
+    assert leases(db) == []
