@@ -7,21 +7,20 @@ from pathlib import Path
 import click
 from pymongo.database import Database
 
-from cli.export import _opened, _UtcTime
+from cli.durations import UtcTime
+from cli.output import opened
 from locapi import mongo
 from locapi.export import Page, read_pages
-from locapi.map import render
 from locapi.mongo import Document
 from locapi.settings import Settings
-from locapi.tracks import gather
 
 
 @click.command("map")
 @click.option(
     "--user", "user_ids", multiple=True, metavar="USER", help="Only this user; may be repeated."
 )
-@click.option("--since", type=_UtcTime(), metavar="TIME", help="From this UTC time on.")
-@click.option("--until", type=_UtcTime(), metavar="TIME", help="Up to, and without, this UTC time.")
+@click.option("--since", type=UtcTime(), metavar="TIME", help="From this UTC time on.")
+@click.option("--until", type=UtcTime(), metavar="TIME", help="Up to, and without, this UTC time.")
 @click.option(
     "-o",
     "--output",
@@ -40,7 +39,10 @@ def draw_map(
     Example:
         locctl map --user a1 --since 2017-01-01 -o map.html
     """
-    with mongo.open_for_reading(Settings.from_environ()) as database, _opened(output) as out:
+    from locapi.map import render
+    from locapi.tracks import gather
+
+    with mongo.open_for_reading(Settings.from_environ()) as database, opened(output) as out:
         gathered = gather(_pages(database, user_ids, since, until))
         out.write(render(gathered))
     click.echo(f"{len(gathered.tracks):,} tracks of {gathered.minutes:,} minutes", err=True)
