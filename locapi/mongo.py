@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from bson import Timestamp
-from pymongo import MongoClient, ReadPreference, WriteConcern
+from pymongo import DESCENDING, MongoClient, ReadPreference, WriteConcern
 from pymongo.database import Database
 from pymongo.errors import (
     ConfigurationError,
