@@ -21,10 +21,7 @@ from locapi import tracks as module
 from locapi.errors import Misconfigured
 from locapi.mongo import Document
 from locapi.tracks import COLUMNS, GAP_MINUTES, GREATEST, Track, Tracks, gather, packed
-from tests.conftest import Send
-from tests.test_cli import Locctl, environ, locctl
-
-__all__ = ["environ", "locctl"]  # fixtures
+from tests.conftest import Locctl, Send
 
 NOON = datetime(2017, 1, 1, 12, tzinfo=UTC)
 
