@@ -202,7 +202,9 @@ def test_a_file_without_an_end_is_told_also_where_it_is_whole_gzip() -> None:
         list(dump_file.read(io.BytesIO(gzip.compress(whole))))
 
 
-@pytest.mark.parametrize("content", [b"", b"\n", b"not gzipped", gzip.compress(b"\x05\0\0\0\0", mtime=0)])
+@pytest.mark.parametrize(
+    "content", [b"", b"\n", b"not gzipped", gzip.compress(b"\x05\0\0\0\0", mtime=0)]
+)
 def test_another_file_is_no_dump(content: bytes) -> None:
     with pytest.raises(Damaged):
         dump_file.read_header(io.BytesIO(content))
@@ -302,6 +304,14 @@ def test_a_later_dump_is_small(db: Database[Document], send: Send) -> None:
     assert [document["_id"] for name, document in dump_file.read(second) if name == "fixes"] == [
         "a1\t2017-01-01 13:06:00.000"
     ]
+
+
+def test_where_nothing_was_ever_stored_there_is_nothing_to_dump(
+    mongodb_uri: str, tmp_path: Path
+) -> None:
+    environ = {"MONGODB_URI": mongodb_uri, "LOCAPI_DATABASE": "never_used"}
+    done = CliRunner().invoke(command, [str(tmp_path / "all.dump")], env=environ)
+    assert (done.exit_code, done.output) == (0, "0 raw fixes, 0 minutes, 0 tokens\n")
 
 
 def test_a_dump_is_its_owners_only(
