@@ -1,10 +1,10 @@
 """`locctl dump`."""
 
-import sys
 from pathlib import Path
 
 import click
 
+from cli import progress
 from cli.output import replaced
 from locapi import dump as dumping
 from locapi import dump_file, mongo
@@ -39,7 +39,7 @@ def dump(output: Path, after: Path | None) -> None:
     with mongo.open_database(Settings.from_environ()) as database:
         total = dumping.size(database, header)
         with replaced(output, binary=True, mode=0o600) as out:
-            with click.progressbar(length=total, label="Dumping", file=sys.stderr) as bar:
+            with progress.bar("Dumping", total) as bar:
                 counts = dumping.dump(database, out, header, bar.update)
     click.echo(told(counts), err=True)
 

@@ -17,3 +17,5 @@ def main() -> None:
             # To end in peace could take long: threads wait for the database, a pipe for its reader.
             os._exit(end.code)
         raise
+    finally:
+        signals.ignore()

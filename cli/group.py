@@ -69,7 +69,10 @@ class Group(click.Group):
         """Run the command, with errors told."""
         try:
             with _errors_told():
-                return super().invoke(ctx)
+                try:
+                    return super().invoke(ctx)
+                finally:
+                    signals.ignore()
         except click.NoSuchOption as error:
             if any(error.option_name in option.opts for option in self.params):
                 hint = f"{error.option_name} stands before the command, right after locctl."
@@ -100,10 +103,7 @@ class Group(click.Group):
 @contextlib.contextmanager
 def _errors_told() -> Iterator[None]:
     try:
-        try:
-            yield
-        finally:
-            signals.ignore()
+        yield
     except Misconfigured as error:
         raise click.UsageError(str(error)) from error
     except LocapiError as error:

@@ -1,12 +1,12 @@
 """`locctl prune`."""
 
-import sys
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 
 import click
 from pymongo.database import Database
 
+from cli import progress
 from cli.durations import Duration
 from locapi import mongo
 from locapi import prune as pruning
@@ -36,10 +36,7 @@ def prune(older_than: timedelta, dry_run: bool) -> None:
     with mongo.open_database(Settings.from_environ()) as database:
         mongo.prepare(database)
         total = pruning.old_fixes(database, older_than)
-        hidden = not sys.stderr.isatty()
-        with click.progressbar(
-            length=total, label="Pruning", file=sys.stderr, hidden=hidden
-        ) as bar:
+        with progress.bar("Pruning", total) as bar:
             done = pruning.prune(
                 database, older_than, dry_run=dry_run, progress=lambda fixes: bar.update(fixes)
             )

@@ -1,11 +1,11 @@
 """`locctl restore`."""
 
-import sys
 from pathlib import Path
 
 import click
 from pymongo.database import Database
 
+from cli import progress
 from cli.dump import told
 from locapi import mongo
 from locapi import restore as restoring
@@ -46,7 +46,7 @@ def restore(files: tuple[Path, ...], check: bool) -> None:
 def _restore(database: Database[Document], path: Path) -> None:
     length = 2 * path.stat().st_size
     with path.open("rb") as file:
-        with click.progressbar(length=length, label="Restoring", file=sys.stderr) as bar:
+        with progress.bar("Restoring", length) as bar:
             counts = restoring.restore(database, file, bar.update)
     click.echo(f"{path}: {told(counts)}", err=True)
 

@@ -31,14 +31,14 @@ def unwind() -> None:
     for number in _STOPS:
         if signal.getsignal(number) is _exit:
             signal.signal(number, stop)
-            signal.signal(signal.SIGALRM, stop.once_more)
+            signal.signal(signal.SIGALRM, stop)
             sys.unraisablehook = stop.swallowed
 
 
 def ignore() -> None:
     """Let signals change nothing from here on."""
-    if any(isinstance(signal.getsignal(number), _Unwinding) for number in _STOPS):
-        for number in (*_STOPS, signal.SIGALRM):
+    for number in (*_STOPS, signal.SIGALRM):
+        if isinstance(handler := signal.getsignal(number), _Unwinding) or handler is _exit:
             signal.signal(number, signal.SIG_IGN)
 
 
@@ -59,13 +59,15 @@ class _Unwinding:
         self._number = 0
         self._since = float("-inf")
 
-    def __call__(self, number: int, frame: FrameType | None) -> None:
+    def __call__(self, number: int, _frame: FrameType | None) -> None:
         now = time.monotonic()
-        if now - self._since > _PATIENCE_S:
+        if number == signal.SIGALRM:
+            self._raise()
+        elif now - self._since > _PATIENCE_S:
             self._number, self._since = number, now
-            self.once_more(number, frame)
+            self._raise()
 
-    def once_more(self, _number: int, _frame: FrameType | None) -> None:
+    def _raise(self) -> None:
         if self._number == signal.SIGINT:
             raise KeyboardInterrupt
         raise SystemExit(128 + self._number)

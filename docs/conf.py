@@ -19,7 +19,10 @@ root_doc = "README"
 include_patterns = ["*.md", "docs/*.md"]
 myst_heading_anchors = 3
 myst_links_external_new_tab = False
-suppress_warnings = ["myst.header"]  # SECURITY.md, as GitHub wants it, has its own order
+suppress_warnings = [
+    "myst.header",  # SECURITY.md, as GitHub wants it, has its own order
+    "misc.highlighting_failure",  # the lexer of consoles knows no quote that goes on for lines
+]
 html_theme = "furo"
 html_title = "locapi"
 html_copy_source = False

@@ -48,7 +48,8 @@ def size(database: Database[Document], after: Header | None = None) -> int:
     if after:
         return 0
     with mongo.translated_errors():
-        return sum(_bytes(database, name) for name in (FIXES, MINUTES))
+        there = database.list_collection_names(filter={"name": {"$in": [FIXES, MINUTES]}})
+        return sum(_bytes(database, name) for name in there)
 
 
 def _bytes(database: Database[Document], name: str) -> int:

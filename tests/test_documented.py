@@ -5,7 +5,7 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,21 +20,22 @@ PAGES = {
     page.stem: page.read_text()
     for page in [ROOT / "README.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").glob("*.md"))]
 }
-# What cannot be run here, as a pattern, and where it is tested, or why it is not.
+# What cannot be run here: a pattern of the line, or of `PAGE: line`; where it is tested, or why not.
 ELSEWHERE = {
     r"make run": "tests/test_docs.py compares its output",
     r"make install": ".ci/run begins with it",
     r"make bench.*|.*-m benchmarks .*": "measures for minutes; tests/test_numbers.py",
-    r"(\.venv/bin/)?locctl serve": "the server of these tests stands in for it",
+    r"(\.venv/bin/)?locctl serve( &)?": "the server of these tests stands in for it",
     r"docker/secrets\.sh|docker compose .*|echo LOCAPI_AUTH=token >> \.env": "make docker-test",
     r"API_HOST=\S+ \.venv/bin/python simulation/simulate\.py": "docs/TUTORIAL.md runs it",
     r'tar .* "\$LOCAPI_DATA_DIR".*|mkdir .* "\$LOCAPI_DATA_DIR"': "tests/test_operations.py",
     r"MONGODB_URI=\$(OLD|NEW) locctl .*": "tests/test_migration.py",
+    r"IMPORT: .*": "tests/test_import_command.py",
+    r"NOTEBOOK: .*": "tests/test_docs.py runs docs/tracks.py",
+    r"python3 -m http\.server .*": "serves until it is stopped",
     r"mongodump .*|mongorestore .*": "not tried anywhere: the tools were not at hand",
 }
 EXITS = {"locctl init --check": 1}  # what is meant to end otherwise than with 0
-# Commands that the pages show and that are being built: to be emptied as they come.
-TO_COME = ("status", "map", "import", "export -o minutes.parquet")
 MARK = "--- of the test:"
 DEADLINE_S = 600
 
@@ -65,18 +66,15 @@ def is_open(line: str) -> bool:
     return False
 
 
-def is_elsewhere(line: str) -> bool:
-    return any(re.fullmatch(pattern, line, re.DOTALL) for pattern in ELSEWHERE)
-
-
-def is_to_come(line: str) -> bool:
-    return any(re.match(rf"locctl {words}\b", line) for words in TO_COME)
+def is_elsewhere(page: str, line: str, patterns: Iterable[str] = ELSEWHERE) -> bool:
+    named = f"{page}: {line}"
+    return any(re.fullmatch(rf"(\w+: )?({each})|{each}", named, re.DOTALL) for each in patterns)
 
 
 RUNNING = {
     name: here
     for name, text in PAGES.items()
-    if (here := [c for c in commands(text) if not is_elsewhere(c.line) and not is_to_come(c.line)])
+    if (here := [c for c in commands(text) if not is_elsewhere(name, c.line)])
 }
 
 
@@ -89,15 +87,9 @@ def as_pattern(shown: str) -> str:
     return pattern
 
 
-def test_what_is_to_come_has_not_come() -> None:
-    helps = locctl.commands["export"].get_help(click.Context(locctl.commands["export"]))
-    come = [w for w in TO_COME if w in locctl.commands or ("parquet" in w and "parquet" in helps)]
-    assert come == [], "these commands are there: take them out of TO_COME, so that they are run"
-
-
 def test_nothing_is_elsewhere_that_no_page_shows() -> None:
-    lines = [command.line for text in PAGES.values() for command in commands(text)]
-    unused = [p for p in ELSEWHERE if not any(re.fullmatch(p, line, re.DOTALL) for line in lines)]
+    shown = [(name, each.line) for name, text in PAGES.items() for each in commands(text)]
+    unused = [p for p in ELSEWHERE if not any(is_elsewhere(*each, [p]) for each in shown)]
     assert unused == []
 
 

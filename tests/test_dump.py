@@ -306,6 +306,14 @@ def test_a_later_dump_is_small(db: Database[Document], send: Send) -> None:
     ]
 
 
+def test_where_nothing_was_ever_stored_there_is_nothing_to_dump(
+    mongodb_uri: str, tmp_path: Path
+) -> None:
+    environ = {"MONGODB_URI": mongodb_uri, "LOCAPI_DATABASE": "never_used"}
+    done = CliRunner().invoke(command, [str(tmp_path / "all.dump")], env=environ)
+    assert (done.exit_code, done.output) == (0, "0 raw fixes, 0 minutes, 0 tokens\n")
+
+
 def test_a_dump_is_its_owners_only(
     db: Database[Document], mongodb_uri: str, tmp_path: Path
 ) -> None:
