@@ -14,6 +14,7 @@ from benchmarks import (
     costs,
     export,
     growth,
+    importing,
     ingest,
     lone,
     memory,
@@ -29,12 +30,24 @@ from benchmarks.harness import Row, table
 from locapi import embedded
 
 RESULTS = Path(__file__).with_name("results.json")
-USUAL = ("ingest", "lone", "rollup", "export", "prune", "memory", "seen", "tokens", "shares")
+USUAL = (
+    "ingest",
+    "lone",
+    "import",
+    "rollup",
+    "export",
+    "prune",
+    "memory",
+    "seen",
+    "tokens",
+    "shares",
+)
 
 
 MEASUREMENTS: dict[str, Callable[[], list[Row]]] = {
     "ingest": ingest.measure,
     "lone": lone.measure,
+    "import": importing.measure,
     "rollup": rollup.measure,
     "export": export.measure,
     "prune": prune.measure,

@@ -9,7 +9,7 @@ from bson import Timestamp
 from pymongo.database import Database
 
 from locapi import utc
-from locapi.fixes import _document
+from locapi.fixes import document_of
 from locapi.mongo import FIXES, Document
 from locapi.schema import Fix
 
@@ -35,7 +35,7 @@ def track(
             speed=round(2 * chance.random(), 2),
         )
         (instant,) = utc.readings(wall, fix.lat, fix.long)
-        yield {**_document(fix, instant), "received_at": received_at}
+        yield {**document_of(fix, instant), "received_at": received_at}
 
 
 def arriving(users: int, fixes: int, rhythm_s: float) -> Iterator[Document]:

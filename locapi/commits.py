@@ -33,11 +33,18 @@ class SharedInserts:
     def _send(self, documents: list[Document]) -> Sequence[Exception | None]:
         """Return for each document the error that it alone would have met."""
         self._metrics.sent(len(documents))
-        try:
-            _insert(self._collection, documents)
-        except BulkWriteError as error:
-            return _verdicts(error, len(documents))
-        return [None] * len(documents)
+        return insert_each(self._collection, documents)
+
+
+def insert_each(
+    collection: Collection[Document], documents: list[Document]
+) -> Sequence[Exception | None]:
+    """Insert documents in one call, and return for each the error that it alone would have met."""
+    try:
+        _insert(collection, documents)
+    except BulkWriteError as error:
+        return _verdicts(error, len(documents))
+    return [None] * len(documents)
 
 
 @greenlets.aside

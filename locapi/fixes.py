@@ -13,7 +13,7 @@ from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError, OperationFailure
 from pymongo.read_concern import ReadConcern
 
-from locapi import greenlets, keys, mongo, utc, watermarks
+from locapi import greenlets, hints, keys, mongo, schema, utc, watermarks
 from locapi.commits import SharedInserts
 from locapi.errors import DatabaseUnavailable, InvalidFix
 from locapi.layout import BY_USER_AND_TIME
@@ -28,11 +28,13 @@ DEADLINE_S = 8
 
 _NOT_A_REPLICA_SET = 123
 
+Status = Literal["stored", "duplicate"]
+
 
 class Receipt(NamedTuple):
     """What became of a fix, and what the copy that is kept was taken to mean."""
 
-    status: Literal["stored", "duplicate"]
+    status: Status
     fix_time: datetime
     tz: str
 
@@ -64,11 +66,11 @@ class FixStore:
         """
         with mongo.translated_errors(), pymongo.timeout(DEADLINE_S):
             self._prepare()
-            readings = _readings(fix)
+            readings = readings_of(fix)
             if copy := self._old_copy(fix, readings):
                 return copy
-            instant = self._conclude(fix.user_id, readings)
-            document = _document(fix, instant)
+            instant = self._conclude(fix, readings)
+            document = document_of(fix, instant)
             try:
                 self._inserts.insert(document)
             except DuplicateKeyError:
@@ -125,12 +127,14 @@ class FixStore:
             self._horizon_read_at = now  # the time before the read, and only once it succeeded
         return self._known_horizon
 
-    def _conclude(self, user_id: str, readings: list[Instant]) -> Instant:
+    def _conclude(self, fix: Fix, readings: list[Instant]) -> Instant:
         instant, *second = readings
-        if second and self._has_later(user_id, instant.fix_time):
+        if fix.fix_time is not None:
+            instant = next(each for each in readings if each.fix_time == fix.fix_time)
+        elif second and self._has_later(fix.user_id, instant.fix_time):
             instant = second[0]
         if not EARLIEST <= instant.fix_time <= self._now() + MAX_AHEAD:
-            raise _out_of_range()
+            raise out_of_range(instant.fix_time.year, fix)
         return instant
 
     @greenlets.aside
@@ -165,13 +169,19 @@ class FixStore:
         return collection.find_one(*query, **order)
 
 
-def _readings(fix: Fix) -> list[Instant]:
+def readings_of(fix: Fix) -> list[Instant]:
+    """Return what a fix's local time can mean, earliest first; raises InvalidFix."""
     if not EARLIEST.year - 1 <= fix.wall.year < MAXYEAR:
-        raise _out_of_range()  # before it overflows
-    return utc.readings(fix.wall, fix.lat, fix.long)
+        raise out_of_range(fix.wall.year, fix)  # before it overflows
+    readings = utc.readings(fix.wall, fix.lat, fix.long)
+    if fix.fix_time is None or any(each.fix_time == fix.fix_time for each in readings):
+        return readings
+    offset = fix.wall.replace(tzinfo=UTC) - fix.fix_time
+    return [*readings, Instant(fix.fix_time, readings[0].tz, round(offset.total_seconds()))]
 
 
-def _document(fix: Fix, instant: Instant) -> Document:
+def document_of(fix: Fix, instant: Instant) -> Document:
+    """Return the raw fix as it is stored, but for `received_at`, which mongod fills in."""
     return {
         "_id": keys.fix_id(fix.user_id, fix.wall),
         "user_id": fix.user_id,
@@ -191,6 +201,9 @@ def _document(fix: Fix, instant: Instant) -> Document:
     }
 
 
-def _out_of_range() -> InvalidFix:
-    wanted = "must mean an instant from 1970-01-01 UTC to one day from now"
-    return InvalidFix("the fix breaks the rules", {"timestamp": [wanted]})
+def out_of_range(year: int, fix: Fix) -> InvalidFix:
+    """Return the error for an instant that no fix can be of."""
+    example = hints.A_FIX["timestamp"]
+    wanted = f"must mean an instant from 1970-01-01 UTC to one day from now, such as {example}"
+    advice = hints.out_of_range(year, EARLIEST.year)
+    return schema.broken({"timestamp": [hints.told(wanted, fix.local_time, advice)]})

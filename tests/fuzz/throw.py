@@ -63,12 +63,12 @@ def conclude(body: bytes) -> str:
         return "rules broken" if error.fields else "no JSON object"
     assert expected.is_fix(body)
     try:
-        readings = fixes._readings(fix)
+        readings = fixes.readings_of(fix)
     except InvalidFix:
         return "time out of range"
     for reading in readings:
         if fixes.EARLIEST <= reading.fix_time <= datetime.now(UTC) + MAX_AHEAD:
-            bson.encode(fixes._document(fix, reading))
+            bson.encode(fixes.document_of(fix, reading))
         else:
             return "time out of range"
     return "fix"

@@ -1,0 +1,126 @@
+"""Fixes imported a second, by what one core of the importer's can do, beside bare `insert_many`."""
+
+import json
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from functools import partial
+from itertools import count, islice
+from pathlib import Path
+from typing import Any
+
+from pymongo.database import Database
+
+from benchmarks import raw
+from benchmarks.harness import Row, Target, interleave
+from benchmarks.serving import scratch
+from locapi import mongo, readers
+from locapi.batches import BatchStore
+from locapi.importing import BATCH, Tally, import_rows
+from locapi.mongo import FIXES, Document
+from locapi.readers.columns import FIELDS, Columns
+from locapi.readers.source import opened
+from locapi.settings import Settings
+
+USERS = 20
+COUNT = 20_000
+RHYTHM_S = 6
+DEFAULTS = Columns(defaults={"user_id": "a1", "accuracy": 5.0, "speed": 1.0})
+
+
+def measure() -> list[Row]:
+    """Return fixes a second of each format, and how many a second of the importer's CPU time."""
+    with scratch() as home, mongo.open_database(Settings(mongodb_uri=home.uri)) as database:
+        mongo.prepare(database)
+        documents = list(raw.arriving(USERS, COUNT, RHYTHM_S))
+        files = _files(documents, home.directory)
+        samples = interleave(
+            {
+                **{form: partial(_import, database, form, path) for form, path in files.items()},
+                "bare": partial(_insert, database, documents),
+            }
+        )
+    peer = Row("bare `insert_many`", "fixes a second", [rate for rate, _ in samples["bare"]])
+    return [row for form in files for row in _rows(form, samples, peer)] + [peer]
+
+
+def _rows(form: str, samples: dict[str, list[tuple[float, float]]], peer: Row) -> list[Row]:
+    wall, cpu = zip(*samples[form], strict=True)
+    return [
+        Row(f"import of {form}", "fixes a second", wall, peer),
+        Row(f"import of {form}", "fixes a second of CPU", cpu, None, Target(at_least=8_000)),
+    ]
+
+
+def _import(database: Database[Document], form: str, path: Path) -> tuple[float, float]:
+    database[FIXES].delete_many({})
+    tally = Tally()
+
+    def run() -> None:
+        with opened(str(path)) as source:
+            for outcomes in import_rows(BatchStore(database), readers.read(source, form, DEFAULTS)):
+                tally.add(outcomes)
+
+    rates = _rates(run)
+    if (tally.stored, tally.rejected) != (COUNT, 0):
+        raise RuntimeError(f"{tally.stored:,} of {COUNT:,} fixes were stored")
+    return rates
+
+
+def _insert(database: Database[Document], documents: list[Document]) -> tuple[float, float]:
+    database[FIXES].delete_many({})
+    rest = iter(documents)
+
+    def run() -> None:
+        while batch := list(islice(rest, BATCH)):
+            database[FIXES].insert_many(batch, ordered=False)
+
+    return _rates(run)
+
+
+def _rates(run: Callable[[], None]) -> tuple[float, float]:
+    """Return fixes a second, and a second of this process's CPU time."""
+    wall, cpu = time.perf_counter(), time.process_time()
+    run()
+    return COUNT / (time.perf_counter() - wall), COUNT / (time.process_time() - cpu)
+
+
+def _files(documents: list[Document], directory: Path) -> dict[str, Path]:
+    """Write as many fixes in each format; where no user is named, a second apart."""
+    texts = {
+        "csv": "\n".join(
+            [",".join(FIELDS), *(",".join(map(str, _fix(each).values())) for each in documents)]
+        ),
+        "ndjson": "\n".join(json.dumps(_fix(each)) for each in documents),
+        "gpx": f"<gpx><trk><trkseg>{''.join(map(_point, count(), documents))}</trkseg></trk></gpx>",
+        "google": json.dumps({"locations": list(map(_record, count(), documents))}, indent=1),
+    }
+    for form, text in texts.items():
+        (directory / form).write_text(text)
+    return {form: directory / form for form in texts}
+
+
+def _fix(document: Document) -> dict[str, Any]:
+    return {field: document["local_time" if field == "timestamp" else field] for field in FIELDS}
+
+
+def _time(second: int) -> str:
+    return f"{raw.START + timedelta(seconds=second):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def _point(second: int, document: Document) -> str:
+    return (
+        f'<trkpt lat="{document["lat"]}" lon="{document["long"]}"><ele>3</ele>'
+        f"<time>{_time(second)}</time><speed>1.5</speed></trkpt>\n"
+    )
+
+
+def _record(second: int, document: Document) -> dict[str, Any]:
+    return {
+        "latitudeE7": round(document["lat"] * 1e7),
+        "longitudeE7": round(document["long"] * 1e7),
+        "accuracy": 12,
+        "source": "WIFI",
+        "timestamp": _time(second),
+        "activity": [{"activity": [{"type": "STILL", "confidence": 90}]}],
+    }
