@@ -9,10 +9,10 @@ COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gene
 	--no-emit-index-url --no-annotate --no-header pyproject.toml
 
 .DEFAULT_GOAL = help
-.PHONY: help install run test prove faults fuzz lint format lock audit bench bench-growth docker-test clean
+.PHONY: help install run docs test prove faults fuzz lint format lock audit bench bench-growth bench-capacity docker-test browser-test screenshots clean
 
 help:  ## list the targets
-	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 16
 
 install: $(CURRENT)  ## set up .venv with all extras; nothing to do when it is current
 
@@ -49,6 +49,11 @@ format: install  ## put the code into its form
 	@$(BIN)/ruff check --fix --quiet .
 	@$(BIN)/ruff format --quiet .
 
+docs: install  ## build these pages as a site, in build/docs
+	@$(BIN)/sphinx-build -W --keep-going -n -q -c docs -d .cache/docs . build/docs
+	@cp build/docs/README.html build/docs/index.html
+	@echo "build/docs/index.html" >&2
+
 lock: install  ## write the locks anew from pyproject.toml
 	@$(BIN)/pip install --quiet uv
 	@$(COMPILE) --output-file requirements.txt
@@ -68,8 +73,17 @@ bench: install  ## measure; prints a table
 bench-growth: install  ## measure beside 10 million raw fixes; takes some 20 minutes
 	@$(BIN)/python -m benchmarks growth
 
+bench-capacity: install  ## measure what a fix takes, and write docs/SCALING.md's tables
+	@$(BIN)/python -m benchmarks capacity
+
 docker-test: install  ## build and run the containers, send fixes, see their minutes (needs Docker)
 	@$(BIN)/python -m pytest tests/docker
+
+browser-test: install  ## open maps in a headless Chromium (needs the command chromium)
+	@$(BIN)/python -m pytest tests/browser
+
+screenshots: install  ## take the pictures of the map anew that the docs show (needs chromium)
+	@$(BIN)/python -m tests.browser
 
 clean:  ## remove what was built
 	@rm -rf $(VENV) .cache build dist *.egg-info

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from benchmarks import (
+    costs,
     export,
     growth,
     importing,
@@ -22,6 +23,7 @@ from benchmarks import (
     seen,
     servers,
     shares,
+    sizing,
     tokens,
 )
 from benchmarks.harness import Row, table
@@ -55,13 +57,17 @@ MEASUREMENTS: dict[str, Callable[[], list[Row]]] = {
     "shares": shares.measure,
     "servers": servers.measure,
     "growth": growth.measure,
+    "capacity": costs.measure,
 }
 
 
 @click.command()
 @click.argument("names", metavar="[MEASUREMENT]...", nargs=-1)
 def main(names: tuple[str, ...]) -> None:
-    """Measure all but the servers and the growth; or what is named, which may be those too."""
+    """Measure all but servers, growth and capacity; or what is named, which may be those too.
+
+    Capacity also writes its tables into docs/SCALING.md.
+    """
     if unknown := set(names) - set(MEASUREMENTS):
         raise click.UsageError(f"{', '.join(unknown)}: there are {', '.join(MEASUREMENTS)}")
     rows = {}
@@ -69,7 +75,10 @@ def main(names: tuple[str, ...]) -> None:
         click.echo(f"measuring {name}", err=True)
         rows[name] = MEASUREMENTS[name]()
     click.echo(table([row for group in rows.values() for row in group]))
-    _keep({name: [row.as_dict() for row in group] for name, group in rows.items()})
+    results = {name: [row.as_dict() for row in group] for name, group in rows.items()}
+    _keep(results)
+    if "capacity" in results:
+        sizing.write(results["capacity"])
 
 
 def _keep(results: dict[str, Any]) -> None:

@@ -13,10 +13,11 @@ from benchmarks.harness import Row, Target, interleave
 from benchmarks.peers import dump
 from benchmarks.serving import scratch
 from locapi import mongo
-from locapi.export import WRITERS, read_pages
+from locapi.export import read
 from locapi.mongo import Document
 from locapi.rollup import roll_up
 from locapi.settings import Settings
+from locapi.writers import FORMATS
 
 USERS = 100
 MINUTES = 150_000
@@ -35,12 +36,12 @@ def measure() -> list[Row]:
         rates = interleave(
             {
                 name: partial(_rate, write, home.directory / "minutes")
-                for form in WRITERS
+                for form in MODULES
                 for name, write in _both(database, form).items()
             }
         )
     rows = []
-    for form in WRITERS:
+    for form in MODULES:
         peer = Row(
             f"cursor and the {MODULES[form]} module", "minutes a second", rates[f"{form}, cursor"]
         )
@@ -51,7 +52,7 @@ def measure() -> list[Row]:
 
 def _both(database: Database[Document], form: str) -> dict[str, Write]:
     return {
-        form: lambda out: WRITERS[form](read_pages(database), out),
+        form: lambda out: FORMATS[form].load()(read(database), out),
         f"{form}, cursor": partial(dump.WRITERS[form], database),
     }
 

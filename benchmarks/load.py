@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import cycle
+from itertools import cycle, islice
 from pathlib import Path
 from statistics import quantiles
 
@@ -50,15 +50,20 @@ class Load:
 
 
 def drive(
-    port: int, expect: str, connections: int = CONNECTIONS, senders: Path | None = None
+    port: int,
+    expect: str,
+    connections: int = CONNECTIONS,
+    senders: Path | None = None,
+    count: int | None = None,
 ) -> Load:
     """Load the server on this port for some seconds; every answer must be 200 and hold `expect`.
 
-    `senders` has a line a user: name and token, separated by a tab; where the token is
-    empty, none is sent. Without senders the users have new names each time, and no token.
+    With a `count` it sends just so many, however long that takes. `senders` has a line a
+    user: name and token, separated by a tab; where the token is empty, none is sent.
+    Without senders the users have new names each time, and no token.
     """
     command = [sys.executable, "-m", "benchmarks.load", str(port), expect, str(connections)]
-    command += [] if senders is None else [str(senders)]
+    command += ["" if senders is None else str(senders), str(count or "")]
     done = subprocess.run(command, stdout=subprocess.PIPE, check=True)  # noqa: S603  all ours
     return Load(**json.loads(done.stdout))
 
@@ -125,8 +130,10 @@ class _Connection:
         return time.perf_counter() - self._sent_at
 
 
-def _run(port: int, expect: bytes, connections: int, senders: Path | None) -> Load:
-    requests = iter(_requests(senders))
+def _run(
+    port: int, expect: bytes, connections: int, senders: Path | None, count: int | None
+) -> Load:
+    requests = islice(_requests(senders), count)
     selector = selectors.DefaultSelector()
     for connection in [_Connection(port) for _ in range(connections)]:
         selector.register(connection.socket, selectors.EVENT_READ, connection)
@@ -139,7 +146,7 @@ def _run(port: int, expect: bytes, connections: int, senders: Path | None) -> Lo
             if (seconds := key.data.receive(expect)) is None:
                 continue
             latencies.append(seconds)
-            more = time.perf_counter() - start < SECONDS
+            more = count is not None or time.perf_counter() - start < SECONDS
             if more and (request := next(requests, None)) is not None:
                 key.data.send(request)
             else:
@@ -150,6 +157,12 @@ def _run(port: int, expect: bytes, connections: int, senders: Path | None) -> Lo
 
 
 if __name__ == "__main__":
-    port, expect, connections, *senders = sys.argv[1:]
-    load = _run(int(port), expect.encode(), int(connections), Path(*senders) if senders else None)
+    port, expect, connections, senders, count = sys.argv[1:]
+    load = _run(
+        int(port),
+        expect.encode(),
+        int(connections),
+        Path(senders) if senders else None,
+        int(count) if count else None,
+    )
     json.dump(vars(load), sys.stdout)

@@ -10,7 +10,7 @@ from pymongo.database import Database
 from benchmarks import raw
 from benchmarks.harness import Row, Target, interleave
 from benchmarks.serving import scratch
-from locapi import mongo, watermarks
+from locapi import mongo, watermarks, windows
 from locapi.mongo import FIXES, Document
 from locapi.prune import prune
 from locapi.rollup import roll_up
@@ -53,4 +53,4 @@ def _rate(database: Database[Document], delete: Callable[[], object]) -> float:
 
 def _delete_by_date(database: Database[Document]) -> None:
     horizon = watermarks.after(mongo.settled_time(database))
-    database[FIXES].delete_many({"received_at": {"$lt": horizon}})
+    database[FIXES].delete_many(windows.received(end=horizon))

@@ -13,7 +13,7 @@ from benchmarks import raw
 from benchmarks.harness import Row, Target, interleave
 from benchmarks.peers import average
 from benchmarks.serving import scratch
-from locapi import mongo
+from locapi import mongo, windows
 from locapi.mongo import FIXES, MINUTES, WATERMARKS, Document
 from locapi.rollup import roll_up
 from locapi.settings import Settings
@@ -99,7 +99,7 @@ def _joining(
 
 
 def _average(since: Timestamp, database: Database[Document]) -> None:
-    pipeline = average.pipeline({"received_at": {"$gte": since}})
+    pipeline = average.pipeline(windows.received(since))
     database[FIXES].aggregate(pipeline, allowDiskUse=True)
 
 

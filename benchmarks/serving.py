@@ -11,6 +11,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from pymongo import MongoClient
 
 from locapi import embedded
 
@@ -57,6 +60,44 @@ def scratch() -> Iterator[Scratch]:
     with tempfile.TemporaryDirectory(prefix="locapi-bench-") as name:
         with embedded.mongod(Path(name) / "data") as uri:
             yield Scratch(Path(name), uri)
+
+
+@contextmanager
+def member() -> Iterator[Scratch]:
+    """Yield an empty replica set of one, which has an oplog; it is gone afterwards."""
+    with tempfile.TemporaryDirectory(prefix="locapi-bench-") as name:
+        port = _free_port()
+        command = [
+            *(str(embedded.find_mongod()), f"--dbpath={name}", f"--port={port}"),
+            *("--bind_ip=127.0.0.1", "--nounixsocket", "--quiet", "--replSet=bench"),
+            *("--wiredTigerCacheSizeGB=0.5", f"--logpath={name}/mongod.log"),
+        ]
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:  # noqa: S603  ours
+            try:
+                _initiate(port)
+                uri = f"mongodb://127.0.0.1:{port}/?replicaSet=bench"
+                yield Scratch(Path(name), uri)
+            finally:
+                process.terminate()
+
+
+def _initiate(port: int) -> None:
+    with MongoClient[dict[str, Any]]("127.0.0.1", port, directConnection=True) as client:
+        members = [{"_id": 0, "host": f"127.0.0.1:{port}"}]
+        client.admin.command("replSetInitiate", {"_id": "bench", "members": members})
+        deadline = time.monotonic() + DEADLINE_S
+        while not client.admin.command("hello")["isWritablePrimary"]:
+            if time.monotonic() > deadline:
+                raise RuntimeError("the replica set has no primary")
+            time.sleep(0.1)
+
+
+def cpu_s(pid: int) -> float:
+    """Return the time of CPU that a server's workers have taken."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    stats = [Path(f"/proc/{child}/stat").read_text().rpartition(")")[2] for child in children]
+    ticks = sum(int(tick) for stat in stats for tick in stat.split()[11:13])  # user and system
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 @contextmanager

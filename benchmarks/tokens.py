@@ -1,6 +1,5 @@
 """What it costs to ask for tokens: PUTs with and without, and the check of one by itself."""
 
-import os
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,7 +10,7 @@ from pymongo.database import Database
 from benchmarks.harness import ROUNDS, Row, Target, interleave
 from benchmarks.ingest import MANY
 from benchmarks.load import MOST, STORED, USERS, drive
-from benchmarks.serving import LOCCTL_SERVE, Scratch, Server, scratch, serving
+from benchmarks.serving import LOCCTL_SERVE, Scratch, Server, cpu_s, scratch, serving
 from locapi import mongo
 from locapi.mongo import TOKENS, Document
 from locapi.settings import Settings
@@ -62,16 +61,9 @@ def _rows(samples: dict[str, list[tuple[float, float]]]) -> list[Row]:
 
 def _drive(server: Server, senders: Path) -> tuple[float, float]:
     """Return answers a second, and the CPU time in µs that the workers took for each."""
-    before = _cpu_s(server.pid)
+    before = cpu_s(server.pid)
     load = drive(server.port, STORED, MANY, senders)
-    return load.rate, (_cpu_s(server.pid) - before) / load.answers * 1e6
-
-
-def _cpu_s(pid: int) -> float:
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    stats = [Path(f"/proc/{child}/stat").read_text().rpartition(")")[2] for child in children]
-    ticks = sum(int(tick) for stat in stats for tick in stat.split()[11:13])  # user and system
-    return ticks / os.sysconf("SC_CLK_TCK")
+    return load.rate, (cpu_s(server.pid) - before) / load.answers * 1e6
 
 
 def _senders(database: Database[Document], home: Scratch, count: int) -> Path:

@@ -36,10 +36,11 @@ def dump(output: Path, after: Path | None) -> None:
     if after:
         with after.open("rb") as file:
             header = dump_file.read_header(file)
-    with mongo.open_database(Settings.from_environ()) as database, replaced(output, 0o600) as out:
+    with mongo.open_database(Settings.from_environ()) as database:
         total = dumping.size(database, header)
-        with click.progressbar(length=total, label="Dumping", file=sys.stderr) as bar:
-            counts = dumping.dump(database, out, header, bar.update)
+        with replaced(output, binary=True, mode=0o600) as out:
+            with click.progressbar(length=total, label="Dumping", file=sys.stderr) as bar:
+                counts = dumping.dump(database, out, header, bar.update)
     click.echo(told(counts), err=True)
 
 

@@ -1,31 +1,47 @@
-"""How a length of time is written on the command line."""
+"""How a time and a length of time are read from the command line."""
 
-import re
-from datetime import timedelta
-from typing import Any
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any, TypeVar
 
 import click
 
-UNITS = {
-    "s": timedelta(seconds=1),
-    "m": timedelta(minutes=1),
-    "h": timedelta(hours=1),
-    "d": timedelta(days=1),
-}
-MAX_DURATION = timedelta(days=36_500)
+from locapi import times
+
+T = TypeVar("T")
 
 
-class Duration(click.ParamType[timedelta]):
+class _Parsed(click.ParamType[T]):
+    """A value whose parser raises ValueError with what to write."""
+
+    def __init__(self, name: str, parse: Callable[[str], T]) -> None:
+        self.name = name
+        self._parse = parse
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> T:
+        """Return the value, or fail with what to write."""
+        try:
+            return self._parse(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+class Duration(_Parsed[timedelta]):
     """A number and its unit, such as 7d."""
 
-    name = "duration"
+    def __init__(self) -> None:
+        super().__init__("duration", times.parse_duration)
 
-    def convert(self, value: Any, param: Any, ctx: Any) -> timedelta:
-        """Return the duration, or fail with what to write."""
-        found = re.fullmatch(r"([0-9]{1,6})([smhd])", value)
-        if found is None:
-            self.fail(f"{value!r} is no duration; write 90s, 15m, 36h or 7d", param, ctx)
-        duration = int(found[1]) * UNITS[found[2]]
-        if duration > MAX_DURATION:
-            self.fail(f"{value!r} is too long; the most is {MAX_DURATION.days}d", param, ctx)
-        return duration
+
+class Resolution(_Parsed[timedelta]):
+    """A length of time of which a whole number makes a day, such as 5m."""
+
+    def __init__(self) -> None:
+        super().__init__("resolution", times.parse_resolution)
+
+
+class UtcTime(_Parsed[datetime]):
+    """A date, or a date and time; UTC where it bears no zone."""
+
+    def __init__(self) -> None:
+        super().__init__("time", times.parse_time)

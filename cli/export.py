@@ -1,38 +1,39 @@
 """`locctl export`."""
 
-import os
 import sys
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, TextIO
 
 import click
 
+from cli.durations import Resolution, UtcTime
+from cli.output import opened
 from locapi import mongo
-from locapi.export import WRITERS, read_pages
+from locapi.errors import Misconfigured
+from locapi.export import read
 from locapi.settings import Settings
-
-
-class _UtcTime(click.ParamType[datetime]):
-    name = "time"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> datetime:
-        try:
-            time = datetime.fromisoformat(value)
-        except ValueError:
-            self.fail(f"{value!r} is no time; write 2017-01-01 or 2017-01-01T18:05:00Z", param, ctx)
-        return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+from locapi.writers import FORMATS, guess
 
 
 @click.command()
 @click.option("--user", "user_id", metavar="USER", help="Only this user's minutes.")
-@click.option("--since", type=_UtcTime(), metavar="TIME", help="From this UTC time on.")
-@click.option("--until", type=_UtcTime(), metavar="TIME", help="Up to, and without, this UTC time.")
+@click.option("--since", type=UtcTime(), metavar="TIME", help="From this UTC time on.")
+@click.option("--until", type=UtcTime(), metavar="TIME", help="Up to, and without, this UTC time.")
 @click.option(
-    "--format", "form", type=click.Choice(list(WRITERS)), default="csv", show_default=True
+    "--resolution",
+    "span",
+    type=Resolution(),
+    default="1m",
+    show_default=True,
+    metavar="DURATION",
+    help="Average over this much of UTC, such as 5m, 1h or 1d.",
+)
+@click.option("--local-time", is_flag=True, help="Add the wall time at the position.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(list(FORMATS)),
+    help="Default: what the file's name ends in; csv on standard output.",
 )
 @click.option(
     "-o",
@@ -44,51 +45,25 @@ def export(
     user_id: str | None,
     since: datetime | None,
     until: datetime | None,
-    form: str,
+    span: timedelta,
+    local_time: bool,
+    form: str | None,
     output: Path | None,
 ) -> None:
     """Write minute averages, sorted by user and then minute.
 
     \b
     Example:
-        locctl export --user a1 --since 2017-01-01 -o minutes.csv
+        locctl export --user a1 --since 2017-01-01 -o minutes.parquet
     """
-    with mongo.open_for_reading(Settings.from_environ()) as database, _opened(output) as out:
-        WRITERS[form](read_pages(database, user_id, since, until), out)
-
-
-@contextmanager
-def _opened(output: Path | None) -> Iterator[TextIO]:
-    if output is None:
-        sys.stdout.reconfigure(encoding="utf-8", newline="\n")  # type: ignore[union-attr]
-        yield sys.stdout
-        sys.stdout.flush()
-    else:
-        try:
-            with _replaced(output) as out:
-                yield out
-        except OSError as error:
-            raise click.ClickException(f"cannot write {output}: {error.strerror}") from error
-
-
-@contextmanager
-def _replaced(output: Path) -> Iterator[TextIO]:
-    """Yield a temporary file beside `output` that takes its place once all is written."""
-    handle, name = tempfile.mkstemp(dir=output.parent, prefix=f".{output.name}.")
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        with temporary.open("w", encoding="utf-8", newline="\n") as out:
-            yield out
-            out.flush()
-            os.fsync(out.fileno())
-        temporary.chmod(0o666 & ~_umask())
-        temporary.replace(output)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+    name = form or ("csv" if output is None else guess(output))
+    chosen = FORMATS[name]
+    if local_time and not chosen.rows:
+        raise Misconfigured(f"{name} has no place for --local-time; csv, parquet and geojson have")
+    if chosen.binary and output is None and sys.stdout.isatty():
+        raise Misconfigured(f"{name} is not for a terminal; name a file by -o, or pipe it on")
+    write = chosen.load()
+    with mongo.open_for_reading(Settings.from_environ()) as database:
+        minutes = read(database, user_id, since, until, span, local_time)
+        with opened(output, binary=chosen.binary) as out:
+            write(minutes, out)

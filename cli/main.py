@@ -22,10 +22,12 @@ SECTIONS = {
     "Data in and out": [
         ("import", "cli.importing", "Store the fixes in files as the API would."),
         ("export", "cli.export", "Write minutes, sorted by user and minute."),
+        ("map", "cli.map", "Write an HTML page that shows tracks and needs no network."),
         ("dump", "cli.dump", "Write all that is stored to a file, while fixes arrive."),
         ("restore", "cli.restore", "Store what was dumped in another database."),
     ],
     "Care": [
+        ("status", "cli.status", "Tell how things are, and what needs attention."),
         ("init", "cli.init", "Make the database what it should be, or compare."),
         ("prune", "cli.prune", "Delete old raw fixes that their minutes count."),
         ("erase", "cli.erase", "Remove all that was received of a user."),

@@ -36,7 +36,10 @@ def prune(older_than: timedelta, dry_run: bool) -> None:
     with mongo.open_database(Settings.from_environ()) as database:
         mongo.prepare(database)
         total = pruning.old_fixes(database, older_than)
-        with click.progressbar(length=total, label="Pruning", file=sys.stderr) as bar:
+        hidden = not sys.stderr.isatty()
+        with click.progressbar(
+            length=total, label="Pruning", file=sys.stderr, hidden=hidden
+        ) as bar:
             done = pruning.prune(
                 database, older_than, dry_run=dry_run, progress=lambda fixes: bar.update(fixes)
             )

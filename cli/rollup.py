@@ -72,6 +72,7 @@ def _again_and_again(
             _once(database, prune_older_than, _log.info, watcher.share(), watcher.keep)
         except DatabaseUnavailable as error:
             incidents.failed(str(error), f"{error}; trying again every {pause_s:g} s")
+            prepared = False  # the database that comes back may be another
         else:
             incidents.succeeded()
             prepared = True

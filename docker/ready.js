@@ -13,8 +13,9 @@ const privileges = Object.entries(rights).map(([collection, actions]) => ({
   resource: { db: "locapi", collection },
   actions: [...actions, "createCollection", "createIndex", "listIndexes", "collMod"],
 }));
-// By which `locctl init` compares what is there; it tells names and forms, not what is stored.
-privileges.push({ resource: { db: "locapi", collection: "" }, actions: ["listCollections"] });
+// By which `locctl init` compares what is there, and `locctl status` tells how much disk is left;
+// they tell names, forms and sizes, not what is stored.
+privileges.push({ resource: { db: "locapi", collection: "" }, actions: ["listCollections", "dbStats"] });
 const admin = db.getSiblingDB("admin");
 const locapi = db.getSiblingDB("locapi");
 

@@ -14,7 +14,7 @@ from flask import Flask, Response, current_app, jsonify, request
 from pymongo.database import Database
 from werkzeug.exceptions import HTTPException
 
-from locapi import backlog, greenlets, logs, mongo, openapi, schema
+from locapi import backlog, docs_page, greenlets, logs, mongo, openapi, schema
 from locapi.errors import (
     RETRY_AFTER_S,
     DatabaseUnavailable,
@@ -35,6 +35,8 @@ HEALTH_DEADLINE_S = 2
 CHALLENGE = 'Bearer realm="locapi"'  # RFC 6750, 3: the scheme never stands alone
 
 _OPENAPI = openapi.text()
+_DOCS = docs_page.html()
+_DOCS_HEADERS = docs_page.headers()
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 _log = logging.getLogger(__name__)
@@ -78,6 +80,7 @@ def install(
     app.add_url_rule("/health", view_func=get_health, methods=["GET"])
     app.add_url_rule("/metrics", view_func=get_metrics, methods=["GET"])
     app.add_url_rule("/openapi.json", view_func=get_openapi, methods=["GET"])
+    app.add_url_rule("/docs", view_func=get_docs, methods=["GET"])
     app.register_error_handler(InvalidFix, _invalid_fix)
     app.register_error_handler(Unauthorized, _unauthorized)
     app.register_error_handler(Forbidden, _forbidden)
@@ -142,6 +145,11 @@ def get_health() -> dict[str, str]:
 def get_openapi() -> Response:
     """Say what the API takes and answers."""
     return Response(_OPENAPI, content_type="application/json")
+
+
+def get_docs() -> Response:
+    """Say what the API takes and answers, to a person."""
+    return Response(_DOCS, headers=_DOCS_HEADERS)
 
 
 @greenlets.aside

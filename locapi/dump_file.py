@@ -13,7 +13,7 @@ import bson
 from bson import Timestamp
 from bson.raw_bson import RawBSONDocument
 
-from locapi.errors import Damaged
+from locapi.errors import UnreadableFile
 from locapi.mongo import Document
 
 VERSION = 1
@@ -63,9 +63,9 @@ def read_header(file: IO[bytes]) -> Header:
 
 
 def read(file: IO[bytes]) -> Iterator[tuple[str, RawBSONDocument]]:
-    """Yield each document after the name of its collection; raises Damaged, at the latest last.
+    """Yield each document after the name of its collection; raises UnreadableFile.
 
-    What came before may be used all the same: a dump may be restored again.
+    What came before that may be used all the same: a dump may be restored again.
     """
     counts: dict[str, int] = {}
     name, whole = "", False
@@ -80,7 +80,7 @@ def read(file: IO[bytes]) -> Iterator[tuple[str, RawBSONDocument]]:
         else:
             whole = mark["counts"] == counts
     if not whole:
-        raise Damaged("the dump is cut off; fetch the whole file, or dump again")
+        raise UnreadableFile("the dump is cut off; fetch the whole file, or dump again")
 
 
 def _begun(file: IO[bytes]) -> Iterator[tuple[Header, Iterator[bytes]]]:
@@ -89,7 +89,7 @@ def _begun(file: IO[bytes]) -> Iterator[tuple[Header, Iterator[bytes]]]:
     first = next(documents, b"")
     mark: Document = bson.decode(first) if first.startswith(_SIGN, _LENGTH) else {}
     if mark.get("version") != VERSION:
-        raise Damaged(f"no dump that this locapi reads; it reads version {VERSION}")
+        raise UnreadableFile(f"no dump that this locapi reads; it reads version {VERSION}")
     yield Header(mark["begun"], mark["after"]), documents
 
 
@@ -103,6 +103,8 @@ def _unpacked(file: IO[bytes]) -> Iterator[bytes]:
                     raise EOFError
                 yield length + rest
     except gzip.BadGzipFile as error:
-        raise Damaged("no dump of locapi, or a damaged one: it is not gzipped") from error
+        raise UnreadableFile("no dump of locapi, or a damaged one: it is not gzipped") from error
     except (EOFError, zlib.error) as error:
-        raise Damaged("the dump is damaged or cut off; fetch the whole file again") from error
+        raise UnreadableFile(
+            "the dump is damaged or cut off; fetch the whole file again"
+        ) from error

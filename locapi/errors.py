@@ -1,6 +1,7 @@
 """The errors locapi raises on purpose, split by whose fault they are."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 RETRY_AFTER_S = 2  # what who is sent away is told to wait, where waiting helps
 
@@ -33,12 +34,12 @@ class Misconfigured(LocapiError):
     """The operator's fault: a setting or an argument cannot be used; the text says what to do."""
 
 
-class Damaged(LocapiError):
-    """A file is not what it must be; the text says what to do."""
-
-
 class Conflict(LocapiError):
     """What is asked for would contradict what is there, or has changed meanwhile."""
+
+
+class UnreadableFile(LocapiError):
+    """The file's fault: from some place on it cannot be read; the text says which and why."""
 
 
 class DatabaseUnavailable(LocapiError):
@@ -51,3 +52,18 @@ class DatabaseRefused(LocapiError):
 
 class Overloaded(LocapiError):
     """More is asked for than can be done now; the same call may well succeed later."""
+
+
+class ApiUnreachable(LocapiError):
+    """The API, or whatever is at its address, does not tell what it answered."""
+
+
+@contextmanager
+def needing(extra: str) -> Iterator[None]:
+    """Raise Misconfigured, naming the extra, where a library that it brings is not there."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise Misconfigured(
+            f"this needs {error.name}, which is not installed; pip install 'locapi[{extra}]'"
+        ) from error

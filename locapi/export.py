@@ -1,24 +1,67 @@
-"""Stream minutes out, sorted by user and then minute, in memory that does not grow."""
+"""Stream minutes out, sorted by user and then minute, in memory that does not grow.
 
-from collections.abc import Callable, Iterable, Iterator
+What they are written as is the business of `locapi.writers` and `locapi.tables`.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from operator import itemgetter
-from typing import TextIO
+from typing import NamedTuple
 
-import orjson
 from pymongo.database import Database
 
-from locapi import keys, mongo
+from locapi import buckets, keys, mongo
 from locapi.mongo import MINUTES, Document
+from locapi.times import MINUTE
 
 COLUMNS = ("user_id", "minute", "lat", "long", "accuracy", "speed", "count")
+NUMBERS = COLUMNS[2:]
+LOCAL_TIME = "local_time"
 _PAGE = 10_000
-_NUMBERS = COLUMNS[2:]
 
 Page = list[Document]
-_numbers = itemgetter(*_NUMBERS)
+
+
+class Minutes(NamedTuple):
+    """Averages on their way out: pages of them, the columns asked for, and how long each is."""
+
+    pages: Iterable[Page]
+    columns: Sequence[str] = COLUMNS
+    span: timedelta = MINUTE
+
+
+def read(
+    database: Database[Document],
+    user_id: str | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    span: timedelta = MINUTE,
+    local_time: bool = False,
+) -> Minutes:
+    """Return the averages over buckets of `span` of the minutes in `[since, until)`.
+
+    With `local_time` each has the wall time at its position where it starts.
+    """
+    if span == MINUTE:
+        pages = read_pages(database, user_id, since, until)
+    else:
+        state = read_pages(database, user_id, since, until, buckets.STATE)
+        pages = buckets.fold(state, span)
+    if not local_time:
+        return Minutes(pages, COLUMNS, span)
+    return Minutes(_with_local_time(pages), (*COLUMNS, LOCAL_TIME), span)
+
+
+def _with_local_time(pages: Iterable[Page]) -> Iterator[Page]:
+    from locapi import utc  # loads the map of zones
+
+    for page in pages:
+        for minute in page:
+            _, start = keys.parse_minute_id(minute["_id"])
+            wall = utc.wall_time(start, minute["lat"], minute["long"])
+            minute[LOCAL_TIME] = wall.isoformat()
+        yield page
 
 
 def read_pages(
@@ -26,17 +69,18 @@ def read_pages(
     user_id: str | None = None,
     since: datetime | None = None,
     until: datetime | None = None,
+    fields: Sequence[str] = NUMBERS,
 ) -> Iterator[Page]:
     """Yield the minutes of `[since, until)` by pages, none of them empty, sorted by their key.
 
-    A minute has its key, as `_id`, and its numbers. Each page begins where the last
+    A minute has its key, as `_id`, and these fields. Each page begins where the last
     one ended, so a reader may take all the time it wants; one page is read ahead.
     Raises DatabaseUnavailable, also half-way.
     """
     with _a_thread() as ahead:
 
         def read(last: str | None) -> Page:
-            return _page(database, selection(user_id, since, until, last))
+            return _page(database, selection(user_id, since, until, last), fields)
 
         following = ahead.submit(read, None)
         while page := following.result():
@@ -76,53 +120,9 @@ def _ceil_minute(time: datetime) -> datetime:
     return floor if floor == time else floor + timedelta(minutes=1)
 
 
-def _page(database: Database[Document], query: Document) -> Page:
+def _page(database: Database[Document], query: Document, fields: Sequence[str]) -> Page:
     # The key names user and minute: reading them as columns would only cost time.
-    columns = {"_id": 1, **dict.fromkeys(_NUMBERS, 1)}
+    columns = {"_id": 1, **dict.fromkeys(fields, 1)}
     with mongo.translated_errors():
         found = database[MINUTES].find(query, columns, limit=_PAGE, batch_size=_PAGE)
         return found.sort("_id", 1).to_list()
-
-
-def write_csv(pages: Iterable[Page], out: TextIO) -> None:
-    """Write a header and a line each minute; numbers in a short form that reads back the same."""
-    out.write(",".join(COLUMNS) + "\n")
-    for page in pages:
-        # Only numbers are between these brackets, so the text can be cut at them.
-        numbers = orjson.dumps([_numbers(minute) for minute in page]).decode()[2:-2].split("],[")
-        lines = zip(page, numbers, strict=True)
-        out.write("".join([f"{_csv_key(minute['_id'])},{row}\n" for minute, row in lines]))
-
-
-def _csv_key(minute_id: str) -> str:
-    user_id, time = minute_id.split("\t")
-    if "," in user_id or '"' in user_id:  # there are no line ends in it
-        user_id = '"' + user_id.replace('"', '""') + '"'
-    return f"{user_id},{time}:00Z"
-
-
-def write_ndjson(pages: Iterable[Page], out: TextIO) -> None:
-    """Write one JSON object a line."""
-    for page in pages:
-        array = orjson.dumps([_row(minute) for minute in page])[1:-1].decode()
-        # A quote within a value is escaped, so only between two objects can this be.
-        out.write(array.replace('},{"user_id":', '}\n{"user_id":') + "\n")
-
-
-def _row(minute: Document) -> Document:
-    user_id, time = minute["_id"].split("\t")
-    return {
-        "user_id": user_id,
-        "minute": f"{time}:00Z",
-        "lat": minute["lat"],
-        "long": minute["long"],
-        "accuracy": minute["accuracy"],
-        "speed": minute["speed"],
-        "count": minute["count"],
-    }
-
-
-WRITERS: dict[str, Callable[[Iterable[Page], TextIO], None]] = {
-    "csv": write_csv,
-    "ndjson": write_ndjson,
-}

@@ -13,7 +13,7 @@ from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError, OperationFailure
 from pymongo.read_concern import ReadConcern
 
-from locapi import greenlets, keys, mongo, utc, watermarks
+from locapi import greenlets, hints, keys, mongo, schema, utc, watermarks
 from locapi.commits import SharedInserts
 from locapi.errors import DatabaseUnavailable, InvalidFix
 from locapi.layout import BY_USER_AND_TIME
@@ -134,7 +134,7 @@ class FixStore:
         elif second and self._has_later(fix.user_id, instant.fix_time):
             instant = second[0]
         if not EARLIEST <= instant.fix_time <= self._now() + MAX_AHEAD:
-            raise out_of_range()
+            raise out_of_range(instant.fix_time.year, fix)
         return instant
 
     @greenlets.aside
@@ -172,7 +172,7 @@ class FixStore:
 def readings_of(fix: Fix) -> list[Instant]:
     """Return what a fix's local time can mean, earliest first; raises InvalidFix."""
     if not EARLIEST.year - 1 <= fix.wall.year < MAXYEAR:
-        raise out_of_range()  # before it overflows
+        raise out_of_range(fix.wall.year, fix)  # before it overflows
     readings = utc.readings(fix.wall, fix.lat, fix.long)
     if fix.fix_time is None or any(each.fix_time == fix.fix_time for each in readings):
         return readings
@@ -201,7 +201,9 @@ def document_of(fix: Fix, instant: Instant) -> Document:
     }
 
 
-def out_of_range() -> InvalidFix:
+def out_of_range(year: int, fix: Fix) -> InvalidFix:
     """Return the error for an instant that no fix can be of."""
-    wanted = "must mean an instant from 1970-01-01 UTC to one day from now"
-    return InvalidFix("the fix breaks the rules", {"timestamp": [wanted]})
+    example = hints.A_FIX["timestamp"]
+    wanted = f"must mean an instant from 1970-01-01 UTC to one day from now, such as {example}"
+    advice = hints.out_of_range(year, EARLIEST.year)
+    return schema.broken({"timestamp": [hints.told(wanted, fix.local_time, advice)]})

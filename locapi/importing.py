@@ -167,7 +167,7 @@ def _fix(fields: dict[str, Any]) -> Fix:
     try:
         wall = utc.wall_at(instant, fix.lat, fix.long)
     except OverflowError as error:  # beside the first and the last year of the calendar
-        raise out_of_range() from error
+        raise out_of_range(instant.year, fix) from error
     return fix._replace(local_time=_text(wall), wall=wall, fix_time=instant)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from bson import Timestamp
-from pymongo import DESCENDING, MongoClient, ReadPreference, WriteConcern
+from pymongo import MongoClient, ReadPreference, WriteConcern
 from pymongo.database import Database
 from pymongo.errors import (
     ConfigurationError,
@@ -74,9 +74,13 @@ def open_for_reading(settings: Settings) -> Iterator[Database[Document]]:
         if preferred == ReadPreference.PRIMARY:
             yield database
         else:
-            yield database.with_options(
-                read_preference=preferred, read_concern=_ReadingAfter(_latest(database))
-            )
+            latest = reading_after(database, _latest(database))
+            yield latest.with_options(read_preference=preferred)
+
+
+def reading_after(database: Database[Document], time: Timestamp | None) -> Database[Document]:
+    """Return the database, of which each read sees what was written up to a time, if it has one."""
+    return database if time is None else database.with_options(read_concern=_ReadingAfter(time))
 
 
 def _latest(database: Database[Document]) -> Timestamp | None:
@@ -88,15 +92,14 @@ def _latest(database: Database[Document]) -> Timestamp | None:
 class _ReadingAfter(ReadConcern):
     """What a majority has, at that time or later, by whichever member it is asked."""
 
-    def __init__(self, time: Timestamp | None) -> None:
+    def __init__(self, time: Timestamp) -> None:
         super().__init__("majority")
         self._time = time
 
     @property
     def document(self) -> dict[str, Any]:
         """Return it as commands bear it."""
-        after = {} if self._time is None else {"afterClusterTime": self._time}
-        return {**super().document, **after}
+        return {**super().document, "afterClusterTime": self._time}
 
 
 @contextmanager
@@ -183,15 +186,17 @@ class Settled(NamedTuple):
     """A time up to which majority reads see every finished write, and whose reads those are."""
 
     time: datetime  # the database's own
-    election: Any  # of the primary that said so; None where there are no elections
+    election: Any  # of the primary that said so; None where there are none, or a router hides them
+    after: Timestamp | None = None  # what reads must be told to wait for behind a router
 
 
 def settled(database: Database[Document]) -> Settled:
     """Return how far the primary's majority reads go; a new one's may go less far for a while."""
     with translated_errors():
         hello = database.command("hello", codec_options=database.codec_options)
-        if is_router(hello) and "$clusterTime" in hello:
-            return Settled(_settled_on_shards(database, hello["$clusterTime"]), None)
+    if is_router(hello) and "$clusterTime" in hello:
+        now = hello["$clusterTime"]["clusterTime"]
+        return Settled(now.as_datetime(), None, now)
     time: datetime = hello.get("lastWrite", {}).get("majorityWriteDate", hello["localTime"])
     return Settled(time, hello.get("electionId"))
 
@@ -204,20 +209,6 @@ def settled_time(database: Database[Document]) -> datetime:
 def is_router(hello: Document) -> bool:
     """Tell by its `hello` whether a sharded cluster's router answered."""
     return hello.get("msg") == "isdbgrid"
-
-
-def _settled_on_shards(database: Database[Document], now: Document) -> datetime:
-    """Return the cluster's time of now, once a majority of each shard has what was written by it.
-
-    A router's `hello` knows only its own clock.
-    """
-    with database.client.start_session(causal_consistency=True) as session:
-        session.advance_cluster_time(now)
-        session.advance_operation_time(now["clusterTime"])
-        # Sorted, so the router waits for each shard's answer.
-        database[FIXES].find_one({}, {"_id": 1}, sort=[("_id", DESCENDING)], session=session)
-    time: datetime = now["clusterTime"].as_datetime()
-    return time
 
 
 @contextmanager

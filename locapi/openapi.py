@@ -9,7 +9,8 @@ from collections.abc import Callable
 from importlib import metadata
 from typing import Any
 
-from locapi import schema
+from locapi import examples, hints, schema
+from locapi.examples import Example
 
 Node = dict[str, Any]
 
@@ -29,16 +30,8 @@ _ABOUT = f"""Takes one location fix at a time and keeps the first of each (user_
 The request's Content-Type is not held against it. A body of more than {schema.MAX_BODY_BYTES:,}
 bytes, a key given twice, NaN, Infinity, bad UTF-8 and a byte order mark are refused with 400.
 Other paths and methods are answered 404 and 405, with the same form of error as below.
-A request that is not well-formed HTTP is answered 400 in plain text.
+A request that is not well-formed HTTP is answered 400 with the code `bad_request`.
 """
-_FIX_EXAMPLE = {
-    "timestamp": "2017-01-01 13:05:12.345",
-    "lat": 40.7128,
-    "long": -74.006,
-    "accuracy": 5,
-    "speed": 1.4,
-    "user_id": "a1",
-}
 
 
 def _number(bounds: Node) -> Node:
@@ -59,7 +52,7 @@ def _text(lengths: Node) -> Node:
         "minLength": lengths["min"],
         "maxLength": lengths["max"],
         "pattern": f"^[^{schema.CONTROL}]*$",
-        "examples": ["a1"],
+        "examples": [hints.A_FIX["user_id"]],
     }
 
 
@@ -95,25 +88,42 @@ def _ref(kind: str, name: str) -> Node:
     return {"$ref": f"#/components/{kind}/{name}"}
 
 
-def _answer(description: str, body: Node, *headers: str, example: Any = None) -> Node:
-    media = {"schema": body} | ({"example": example} if example else {})
+def _json(body: Node, shown: dict[str, Example]) -> Node:
+    named = {name: _example(each) for name, each in shown.items()}
+    return {"application/json": {"schema": body} | ({"examples": named} if named else {})}
+
+
+def _example(each: Example) -> Node:
+    sent = {"description": each.sent} if each.sent else {}
+    return {"summary": each.said, **sent, "value": each.value}
+
+
+def _answer(
+    description: str, body: Node, *headers: str, shown: dict[str, Example] | None = None
+) -> Node:
     return {
         "description": description,
         "headers": {name: _ref("headers", name) for name in ("X-Request-ID", *headers)},
-        "content": {"application/json": media},
+        "content": _json(body, shown or {}),
     }
 
 
-def _failure(description: str, *headers: str, code: str, message: str, **more: Any) -> Node:
-    example = {"error": {"code": code, "message": message, **more}}
-    body = _ref("schemas", "InvalidFix" if more else "Error")
-    return _answer(description, body, *headers, example=example)
+def _page(description: str, *types: str) -> Node:
+    return {
+        "description": description,
+        "headers": {"X-Request-ID": _ref("headers", "X-Request-ID")},
+        "content": {each: {"schema": {"type": "string"}} for each in types},
+    }
+
+
+def _failure(description: str, *headers: str, shown: dict[str, Example]) -> Node:
+    return _answer(description, _ref("schemas", "Error"), *headers, shown=shown)
 
 
 _SCHEMAS = {
     "Fix": _object(
         {name: _field(name, rules) for name, rules in schema.RULES.items()},
-        examples=[_FIX_EXAMPLE],
+        examples=[hints.A_FIX],
     ),
     "Receipt": _object(
         {
@@ -184,42 +194,31 @@ _PUT_LOCATION = {
     "operationId": "putLocation",
     "summary": "Take one fix",
     "security": [{}, {"bearer": []}],
-    "requestBody": {
-        "required": True,
-        "content": {"application/json": {"schema": _ref("schemas", "Fix")}},
-    },
+    "requestBody": {"required": True, "content": _json(_ref("schemas", "Fix"), examples.FIXES)},
     "responses": {
         "200": _answer(
             "On disk, now or since its first copy: forget it.",
             _ref("schemas", "Receipt"),
-            example={
-                "status": "stored",
-                "fix_time": "2017-01-01T18:05:12.345Z",
-                "tz": "America/New_York",
-            },
+            shown=examples.RECEIPTS,
         ),
-        "400": _failure(
-            "Not a fix, and never will be: forget it.",
-            code="invalid_fix",
-            message="the fix breaks the rules",
-            fields={"lat": ["must be a number from -90 to 90, such as 40.7128"]},
+        "400": _answer(
+            "Not a fix, and never will be: forget it. What is wrong is told for each field.",
+            _ref("schemas", "InvalidFix"),
+            shown=examples.REFUSALS,
         ),
         "401": _failure(
-            f"{_ON_AUTH}there is none in the request, or one that is not valid.",
+            f"{_ON_AUTH}there is none in the request, or one that is not valid. Keep the fix.",
             "WWW-Authenticate",
-            code="unauthorized",
-            message="send a valid token: `Authorization: Bearer locapi_…`",
+            shown=examples.UNAUTHORIZED,
         ),
         "403": _failure(
-            f"{_ON_AUTH}this one is not for that user.",
-            code="forbidden",
-            message="this token may not send fixes of that user_id",
+            f"{_ON_AUTH}this one is not for that user. Forget the fix.",
+            shown=examples.FORBIDDEN,
         ),
         "500": _failure(
             "Not stored, or not known to be: send it again later, waiting longer each time.",
             "Retry-After",
-            code="database_unavailable",
-            message="the database is away; try again",
+            shown=examples.AWAY | examples.OVERLOADED | examples.INTERNAL,
         ),
     },
 }
@@ -227,34 +226,29 @@ _GET_HEALTH = {
     "operationId": "getHealth",
     "summary": "Say whether the database answers",
     "responses": {
-        "200": _answer("It does.", _ref("schemas", "Health"), example={"status": "ok"}),
-        "503": _failure(
-            "It does not.",
-            "Retry-After",
-            code="database_unavailable",
-            message="the database is away; try again",
-        ),
+        "200": _answer("It does.", _ref("schemas", "Health"), shown=examples.HEALTHY),
+        "503": _failure("It does not.", "Retry-After", shown=examples.AWAY),
     },
 }
-_TEXT = {"schema": {"type": "string"}}
 _GET_METRICS = {
     "operationId": "getMetrics",
     "summary": "Measurements, for Prometheus",
     "responses": {
-        "200": {
-            "description": "The text format that Prometheus reads.",
-            "headers": {"X-Request-ID": _ref("headers", "X-Request-ID")},
-            "content": {"text/plain": _TEXT, "application/openmetrics-text": _TEXT},
-        },
-        "500": _failure(
-            "A fault on this side.", code="internal_error", message="the fault is on this side"
+        "200": _page(
+            "The text format that Prometheus reads.", "text/plain", "application/openmetrics-text"
         ),
+        "500": _failure("A fault on this side.", shown=examples.INTERNAL),
     },
 }
 _GET_OPENAPI = {
     "operationId": "getOpenapi",
-    "summary": "This document",
+    "summary": "All of this as an OpenAPI document",
     "responses": {"200": _answer("OpenAPI 3.1.", {"type": "object", "required": ["openapi"]})},
+}
+_GET_DOCS = {
+    "operationId": "getDocs",
+    "summary": "All of this as a page to read",
+    "responses": {"200": _page("HTML, which fetches nothing else.", "text/html")},
 }
 
 
@@ -272,6 +266,7 @@ def document() -> Node:
             "/health": {"get": _GET_HEALTH},
             "/metrics": {"get": _GET_METRICS},
             "/openapi.json": {"get": _GET_OPENAPI},
+            "/docs": {"get": _GET_DOCS},
         },
         "components": {
             "schemas": _SCHEMAS,

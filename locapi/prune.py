@@ -50,6 +50,8 @@ def prune(
             deleted += len(proven) if dry_run else _delete(database, proven, horizon)
             unproven += len(others)
             progress(len(proven) + len(others))
+        if not dry_run:
+            watermarks.finished(database, watermarks.PRUNED, deleted=deleted)
         left = database[FIXES].estimated_document_count()
     return Pruned(deleted, unproven, max(0, left - unproven - (deleted if dry_run else 0)))
 

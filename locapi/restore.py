@@ -36,7 +36,7 @@ def restore(
 
     `progress` is called with bytes of the file read since it was called last; it is
     read twice. Raises Conflict where the database holds another fix of the same key,
-    or a minute that lacks fixes which the dump's counts, and Damaged.
+    or a minute that lacks fixes which the dump's counts, and UnreadableFile.
     """
     counts: dict[str, int] = {}
     # The minutes before the fixes: so a roll-up finds all that they count already.

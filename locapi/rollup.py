@@ -55,7 +55,8 @@ def _folded(database: Database[Document], share: Sequence[int], keep: Callable[[
     """
     start = time.monotonic()
     settled = mongo.settled(database)
-    _fold_windows(database, _starts(share, watermarks.settle(database), settled.time), keep)
+    reading = mongo.reading_after(database, settled.after)
+    _fold_windows(reading, _starts(share, watermarks.settle(database), settled.time), keep)
     _fold_missing(database)
     if mongo.settled(database).election != settled.election:
         return False

@@ -1,15 +1,15 @@
 """Bytes to a valid fix, or why not: strict JSON first, then the rules, which Cerberus holds."""
 
-import json
 import re
 import sys
 import threading
 from datetime import datetime
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple
 
 from cerberus import Validator
 from cerberus.errors import BasicErrorHandler, ValidationError
 
+from locapi import hints, strict_json
 from locapi.errors import InvalidFix
 
 MAX_BODY_BYTES = 8 * 1024
@@ -21,7 +21,7 @@ TIMESTAMP = (
 )
 
 _MAX_FIELDS = 20  # Cerberus takes time by the square of the faults it finds
-_MAX_NAME = 64
+_MAX_TOLD = 3  # faults that the message tells itself, before it points to the fields
 _UNPRINTABLE = re.compile(rf"[{CONTROL}\ud800-\udfff]")
 _TIMESTAMP = re.compile(TIMESTAMP)
 
@@ -68,23 +68,24 @@ class _FixValidator(Validator):  # type: ignore[misc]
         try:
             _wall(value)
         except (TypeError, ValueError):
-            self._error(field, "must be a local date and time such as 2017-01-01 13:05:12.345")
+            self._error(field, hints.told(_WANTED[field], value, hints.local_time(value)))
 
     def _validate_number(self, bounds: dict[str, float], field: str, value: Any) -> None:
         """{'type': 'dict'}"""  # noqa: D400, D415
         # Every JSON number is decoded to a float. Comparing refuses what is not finite.
         least, most = bounds["min"], bounds["max"]
         if type(value) is not float or not least <= value <= most:
-            wanted = f"{least} or more" if most == LARGEST else f"from {least} to {most}"
-            self._error(field, f"must be a number {wanted}, such as {bounds['example']}")
+            advice = hints.number(field, value, least, most)
+            self._error(field, hints.told(_WANTED[field], value, advice))
 
     def _validate_text(self, lengths: dict[str, int], field: str, value: Any) -> None:
         """{'type': 'dict'}"""  # noqa: D400, D415
         least, most = lengths["min"], lengths["max"]
         if not isinstance(value, str) or not least <= len(value) <= most:
-            self._error(field, f"must be a string of {least} to {most} characters")
-        elif _UNPRINTABLE.search(value):
-            self._error(field, "must have no control character and no lone surrogate")
+            self._error(field, hints.told(_WANTED[field], value, hints.text(value)))
+        elif found := _UNPRINTABLE.search(value):
+            fault = "must have no control character and no lone surrogate"
+            self._error(field, hints.told(fault, value, hints.bad_sign(found)))
 
 
 def _number(least: float, most: float, example: float) -> dict[str, Any]:
@@ -99,6 +100,20 @@ RULES: dict[str, dict[str, Any]] = {
     "speed": _number(0, LARGEST, 1.4),
     "user_id": {"text": {"min": 1, "max": 128}},
 }
+
+
+def _wanted(rule: dict[str, Any]) -> str:
+    if "number" in rule:
+        least, most, example = rule["number"].values()
+        span = f"{least} or more" if most == LARGEST else f"from {least} to {most}"
+        return f"must be a number {span}, such as {example}"
+    if "text" in rule:
+        least, most = rule["text"].values()
+        return f"must be a string of {least} to {most} characters, such as {hints.A_FIX['user_id']}"
+    return f"must be a local date and time such as {hints.A_FIX['timestamp']}"
+
+
+_WANTED = {name: _wanted(rule) for name, rule in RULES.items()}
 
 
 def user_id_faults(user_id: str) -> list[str]:
@@ -119,60 +134,31 @@ class _Validators(threading.local):
 _validators = _Validators()
 
 
-def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON")
-
-
-def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    body = dict(pairs)
-    if len(body) < len(pairs):
-        raise ValueError("a key is given twice")
-    return body
-
-
-# Made once: `json.loads` with arguments makes a new decoder each time. Whole numbers are read as
-# floats too, because Python refuses an int of more than 4,300 digits.
-_decoder = json.JSONDecoder(
-    parse_int=float, parse_constant=_no_constant, object_pairs_hook=_unique_keys
-)
-
-
-def decode(body: bytes) -> dict[str, Any]:
-    """Return the JSON object in a request's body, or raise InvalidFix."""
-    if len(body) > MAX_BODY_BYTES:
-        raise InvalidFix(f"the body has more than {MAX_BODY_BYTES} bytes")
-    try:
-        document = _decoder.decode(body.decode("utf-8"))
-    except UnicodeDecodeError as error:
-        raise InvalidFix("the body is not UTF-8") from error
-    except ValueError as error:
-        raise InvalidFix(f"the body is not JSON: {error}") from error
-    except RecursionError as error:
-        raise InvalidFix("the body is nested too deep") from error
-    if not isinstance(document, dict):
-        raise InvalidFix("the body is not a JSON object")
-    return document
-
-
-def _told(name: str) -> str:
-    """Return a field's name as an answer can bear it: short, and text that can be encoded."""
-    short = name if len(name) <= _MAX_NAME else f"{name[:_MAX_NAME]}…"
-    return short.encode("utf-8", "backslashreplace").decode("utf-8")
-
-
 def parse(body: bytes) -> Fix:
     """Return the fix in a request's body, or raise InvalidFix with what is wrong with it."""
     return judge(decode(body))
 
 
+def decode(body: bytes) -> dict[str, Any]:
+    """Return the JSON object in a request's body, or raise InvalidFix."""
+    if len(body) > MAX_BODY_BYTES:
+        raise InvalidFix(
+            f"the body has more than {MAX_BODY_BYTES} bytes"
+            " (a fix takes less than 1,000: send one fix a request)"
+        )
+    return strict_json.decode(body)
+
+
 def judge(document: dict[str, Any]) -> Fix:
     """Return the fix that a decoded object is, or raise InvalidFix with what is wrong with it."""
     if len(document) > _MAX_FIELDS:
-        raise InvalidFix(f"the body has {len(document)} fields, where a fix has {len(RULES)}")
+        raise InvalidFix(
+            f"the body has {len(document)} fields, where a fix has {len(RULES)}"
+            f" (send {', '.join(RULES)})"
+        )
     validator = _validators.mine
     if not validator.validate(document, normalize=False):
-        faults = {_told(name): messages for name, messages in validator.errors.items()}
-        raise InvalidFix("the fix breaks the rules", faults)
+        raise broken(_faults(document, validator.errors))
     return Fix(
         user_id=document["user_id"],
         local_time=document["timestamp"],
@@ -182,3 +168,30 @@ def judge(document: dict[str, Any]) -> Fix:
         accuracy=document["accuracy"],
         speed=document["speed"],
     )
+
+
+def broken(faults: dict[str, list[str]]) -> InvalidFix:
+    """Return the error that tells the faults of each field, and the first ones in its message."""
+    told = [f"{hints.escaped(name)}: {fault}" for name, (fault, *_) in faults.items()]
+    if more := told[_MAX_TOLD:]:
+        told[_MAX_TOLD:] = [f"and {len(more)} more in fields"]
+    return InvalidFix("; ".join(told), faults)
+
+
+def _faults(document: dict[str, Any], found: dict[str, list[str]]) -> dict[str, list[str]]:
+    names = [*RULES]
+    return {
+        _told(name): [f"unknown field ({hints.unknown(name, document, names)})"]
+        if name not in RULES
+        else faults
+        if name in document
+        else [f"required field ({_WANTED[name]})"]
+        for name, faults in found.items()
+    }
+
+
+def _told(name: str) -> str:
+    """Return a field's name as an answer can bear it: short, and text that can be encoded."""
+    short = hints.head(name)
+    short += "…" * (short != name)
+    return short.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -49,6 +49,11 @@ def zone_at(lat: float, long: float) -> str:
     return tz
 
 
+def wall_time(instant: datetime, lat: float, long: float) -> datetime:
+    """Return the naive local time that clocks at a position in degrees show at an instant."""
+    return instant.astimezone(_zone(zone_at(lat, long))).replace(tzinfo=None, fold=0)
+
+
 def readings(wall: datetime, lat: float, long: float) -> list[Instant]:
     """Return what the naive local time `wall` can mean at a position in degrees, earliest first."""
     return zone_readings(wall, zone_at(lat, long))

@@ -79,6 +79,13 @@ def _rolled_up(share: Sequence[int], received_at: Timestamp) -> list[Document]:
     return [{"$set": {"slices": slices}}, {"$set": {"received_at": {"$min": "$slices"}}}]
 
 
+def finished(database: Database[Document], name: str, **notes: float) -> None:
+    """Note beside a watermark that its work came to an end now, as `finished_at`, and how."""
+    database[WATERMARKS].update_one(
+        {"_id": name}, {"$currentDate": {"finished_at": True}, "$set": notes}
+    )
+
+
 def advance(database: Database[Document], name: str, received_at: Timestamp) -> None:
     """Set a watermark unless it is there or further already, on disk when this returns."""
     database[WATERMARKS].update_one(

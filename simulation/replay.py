@@ -103,7 +103,8 @@ def _details(code: int, body: bytes) -> tuple[str, ...]:
         error = answer["error"]
         fields = error.get("fields", {}).items()
         faults = tuple(f"{field}: {fault}" for field, faults in fields for fault in faults)
-        return faults or (str(error["message"]),)
+        # In brackets stands what was sent, by which reasons that are alike would differ.
+        return tuple(fault.partition(" (")[0] for fault in faults or (str(error["message"]),))
     except (ValueError, LookupError, TypeError, AttributeError):
         return ("(unreadable answer)",)
 

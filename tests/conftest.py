@@ -1,7 +1,10 @@
 """What the tests share: a real mongod, a fresh database each, and a way to send fixes."""
 
 import itertools
+import os
 import socket
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -105,6 +108,33 @@ def watched(
 @pytest.fixture
 def api(db: Database[Document]) -> FlaskClient:
     return create_app(database=db).test_client()
+
+
+LOCCTL = Path(sys.executable).with_name("locctl")
+Locctl = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def environ(db: Database[Document], mongodb_uri: str) -> dict[str, str]:
+    """The environment of commands that use the test's database."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("LOCAPI_")}
+    return {**kept, "MONGODB_URI": mongodb_uri, "LOCAPI_DATABASE": db.name}
+
+
+@pytest.fixture
+def locctl(environ: dict[str, str]) -> Locctl:
+    """Run `locctl` as a user does."""
+
+    def run(*arguments: str | Path, **changed: str) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            [LOCCTL, *arguments],
+            env={**environ, **changed},
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+
+    return run
 
 
 Send = Callable[..., dict[str, Any]]

@@ -13,6 +13,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 DAY = timedelta(days=1)
+MIDNIGHT = datetime(1970, 1, 1, tzinfo=UTC)
 Key = tuple[str, datetime]
 Minute = tuple[str, datetime]
 
@@ -85,11 +86,14 @@ class Reference:
         return [fix for fix in self.counted if fix.sent.user_id == user_id]
 
 
-def averages(fixes: Iterable[Counted]) -> dict[Minute, dict[str, float]]:
-    """Return count and plain means by user and UTC minute."""
+def averages(
+    fixes: Iterable[Counted], span: timedelta = timedelta(minutes=1)
+) -> dict[Minute, dict[str, float]]:
+    """Return count and plain means by user and UTC minute, or longer span of UTC."""
     groups: dict[Minute, list[Sent]] = defaultdict(list)
     for fix in fixes:
-        groups[fix.sent.user_id, fix.instant.replace(second=0, microsecond=0)].append(fix.sent)
+        start = fix.instant - (fix.instant - MIDNIGHT) % span
+        groups[fix.sent.user_id, start].append(fix.sent)
     return {minute: _average(group) for minute, group in groups.items()}
 
 

@@ -9,9 +9,12 @@ Range = tuple[str, str]  # of keys, both ends included
 
 # The fields by which a command asks all shards, and why it may; docs/SCALING.md has the same.
 KNOWN = {
-    ("fixes", ()): "each shard says that it is settled; how many there are; a verification",
-    ("fixes", ("received_at",)): "what is new, late or old is known by when it was received",
-    ("minutes", ()): "how many there are; an export or a verification of all users",
+    ("fixes", ()): "how many there are; a verification or a dump of all users",
+    (
+        "fixes",
+        ("received_at", "slice"),
+    ): "what is new, late or old is known by when it was received",
+    ("minutes", ()): "how many there are; an export, a verification or a dump of all users",
     ("minutes", ("minute",)): "an export of all users in a window",
     ("minutes", ("missing",)): "the few minutes that still miss a fix, by a sparse index",
 }
@@ -64,7 +67,13 @@ def broadcasts(command: Document) -> set[tuple[str, tuple[str, ...]]]:
     """Return the collection and the fields of each query that asks all shards."""
     collection = command[next(iter(command))]
     return {
-        (collection, tuple(sorted(set(query) - {"_id"})))
+        (collection, tuple(sorted(_fields(query) - {"_id"})))
         for query in queries(command)
         if ranges(query) is None
     }
+
+
+def _fields(query: Document) -> set[str]:
+    """Return the fields by which a query selects, those of its alternatives too."""
+    parts = [query, *(each for name in ("$or", "$and") for each in query.get(name, ()))]
+    return {name for part in parts for name in part if not name.startswith("$")}

@@ -63,8 +63,10 @@ def test_a_bad_fix_is_told_every_fault(client: FlaskClient) -> None:
     answer = client.put("/location", json=a_fix(lat=91, speed="fast"))
     assert error(answer) == (400, "invalid_fix")
     assert answer.get_json()["error"]["fields"] == {
-        "lat": ["must be a number from -90 to 90, such as 40.7128"],
-        "speed": ["must be a number 0 or more, such as 1.4"],
+        "lat": [
+            "must be a number from -90 to 90, such as 40.7128 (sent: 91; are lat and long swapped?)"
+        ],
+        "speed": ['must be a number 0 or more, such as 1.4 (sent: "fast"; a string is no number)'],
     }
 
 

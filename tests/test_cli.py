@@ -1,49 +1,26 @@
 """`locctl`, run as a user runs it."""
 
+import io
 import json
 import os
 import re
 import signal
 import stat
 import subprocess
-import sys
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pyarrow import parquet
 from pymongo.database import Database
 
 from cli import main
 from locapi.mongo import Document
-from tests.conftest import Send
+from tests.conftest import LOCCTL, Locctl, Send
 
-LOCCTL = Path(sys.executable).with_name("locctl")
 HEADER = "user_id,minute,lat,long,accuracy,speed,count\n"
 A_MINUTE = HEADER + "a1,2017-01-01T18:05:00Z,40.7,-74.0,5.0,1.5,1\n"
-
-Locctl = Callable[..., "subprocess.CompletedProcess[str]"]
-
-
-@pytest.fixture
-def environ(db: Database[Document], mongodb_uri: str) -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("LOCAPI_")}
-    return {**kept, "MONGODB_URI": mongodb_uri, "LOCAPI_DATABASE": db.name}
-
-
-@pytest.fixture
-def locctl(environ: dict[str, str]) -> Locctl:
-    def run(*arguments: str | Path, **changed: str) -> "subprocess.CompletedProcess[str]":
-        return subprocess.run(
-            [LOCCTL, *arguments],
-            env={**environ, **changed},
-            capture_output=True,
-            text=True,
-            timeout=60,
-        )
-
-    return run
 
 
 def test_rollup_talks_to_standard_error_and_export_writes_data(send: Send, locctl: Locctl) -> None:
@@ -88,6 +65,59 @@ def current_umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
+
+
+def test_export_takes_the_format_from_the_files_name_and_adds_the_local_time(
+    send: Send, locctl: Locctl, tmp_path: Path
+) -> None:
+    send()
+    locctl("rollup")
+    output = tmp_path / "minutes.parquet"
+    assert locctl("export", "-o", output, "--local-time", "--resolution", "1d").returncode == 0
+    (row,) = parquet.read_table(output).to_pylist()
+    assert (row["minute"], row["local_time"], row["count"]) == (
+        datetime(2017, 1, 1, tzinfo=UTC),
+        datetime(2016, 12, 31, 19),
+        1,
+    )
+    assert locctl("export", "-o", output, "--format", "csv").returncode == 0
+    assert output.read_text() == A_MINUTE
+    rows = locctl("export", "--local-time").stdout.splitlines()
+    assert rows == [
+        f"{HEADER.strip()},local_time",
+        "a1,2017-01-01T18:05:00Z,40.7,-74.0,5.0,1.5,1,2017-01-01T13:05:00",
+    ]
+    (line,) = locctl("export", "--local-time", "--format", "ndjson").stdout.splitlines()
+    assert json.loads(line)["local_time"] == "2017-01-01T13:05:00"
+
+
+def test_parquet_goes_to_a_pipe_and_not_to_a_terminal(send: Send, environ: dict[str, str]) -> None:
+    send()
+    subprocess.run([LOCCTL, "rollup"], env=environ, check=True, capture_output=True)
+    command = [str(LOCCTL), "export", "--format", "parquet"]
+    piped = subprocess.run(command, env=environ, stdout=subprocess.PIPE, check=True)
+    assert parquet.read_table(io.BytesIO(piped.stdout)).num_rows == 1
+    main_end, terminal = os.openpty()
+    shown = subprocess.run(command, env=environ, stdout=terminal, stderr=subprocess.PIPE, text=True)
+    os.close(terminal)
+    os.close(main_end)
+    assert shown.returncode == 2
+    assert shown.stderr.endswith(
+        "Error: parquet is not for a terminal; name a file by -o, or pipe it on\n"
+    )
+
+
+def test_a_reader_that_has_enough_of_parquet_ends_the_export_quietly(
+    send: Send, environ: dict[str, str]
+) -> None:
+    send()
+    subprocess.run([LOCCTL, "rollup"], env=environ, check=True, capture_output=True)
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [str(LOCCTL), "export", "--format", "parquet"]
+    ended = subprocess.run(command, env=environ, stdout=writing, stderr=subprocess.PIPE, text=True)
+    os.close(writing)
+    assert (ended.returncode, ended.stderr) == (0, "")
 
 
 def test_an_export_that_fails_keeps_the_old_file(locctl: Locctl, tmp_path: Path) -> None:
@@ -157,6 +187,9 @@ def test_a_reader_that_has_enough_ends_the_export_quietly(
         (["rollup", "--watch", "0"], "Invalid value for '--watch'"),
         (["export", "--since", "yesterday"], "'yesterday' is no time; write 2017-01-01"),
         (["export", "--format", "xls"], "'xls' is not one of"),
+        (["export", "-o", "no.xls"], "no.xls does not say its format; end its name in .csv, "),
+        (["export", "--resolution", "7m"], "'7m' does not divide a day into minutes; write 5m"),
+        (["export", "-o", "no.gpx", "--local-time"], "gpx has no place for --local-time"),
         (["serve", "--host", "0.0.0.0"], "0.0.0.0 is open to other machines"),
         (["serve", "--port", "0"], "Invalid value for '--port'"),
         (["prune"], "Missing option '--older-than'"),
@@ -175,7 +208,7 @@ def test_a_misuse_exits_2_and_says_what_is_wrong(
     assert said in misused.stderr
 
 
-@pytest.mark.parametrize("command", ["serve", "rollup", "export", "verify"])
+@pytest.mark.parametrize("command", ["serve", "rollup", "export", "verify", "status"])
 @pytest.mark.parametrize(
     ("variable", "value", "said"),
     [

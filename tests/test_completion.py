@@ -18,7 +18,8 @@ BEGIN = {
 }
 SETTLE = {
     "bash": "source <(locctl completion bash); PS1=; bind 'set show-all-if-ambiguous on'",
-    "zsh": "autoload -U compinit; compinit -u -d {home}/dump; source <(locctl completion zsh); PS1=",
+    "zsh": "autoload -U compinit; compinit -u -d {home}/dump; PS1="
+    "; source <(locctl completion zsh)",
 }
 # What is typed before Tab, and what must then stand there.
 TYPED = {

@@ -152,6 +152,8 @@ CASES: dict[str, tuple[bytes, str]] = {
     "`/%ff`": (path("/%ff"), "404"),
     "`/%0d%0aX:%20y`": (path("/%0d%0aX:%20y"), "404"),
     "a path that is not ASCII": (path("/ä"), "400, closed"),
+    "`/docs/`": (path("/docs/"), "404"),
+    "PUT of `/docs`": (path("/docs"), "405"),
     "a method that does not exist": (head(start="BREW /location"), "400, closed"),
     "a method in small letters": (head(start="put /location"), "400, closed"),
     "TRACE": (head(start="TRACE /location"), "405"),

@@ -1,6 +1,7 @@
 """What the README says is true."""
 
 import json
+import os
 import re
 import shlex
 import subprocess
@@ -11,10 +12,14 @@ from pathlib import Path
 import click
 import pytest
 from flask.testing import FlaskClient
+from pymongo.database import Database
 
 from cli.main import locctl
 from locapi import schema, settings
-from tests.conftest import ROOT
+from locapi.mongo import Document
+from locapi.rollup import roll_up
+from locapi.writers import FORMATS
+from tests.conftest import ROOT, Send
 
 README = (ROOT / "README.md").read_text()
 
@@ -80,9 +85,11 @@ def test_every_make_target_that_is_named_exists() -> None:
 
 
 def test_every_module_is_on_the_map() -> None:
-    mapped = set(re.findall(r"`(locapi/\w+\.py|\w+/)`", " ".join(row[0] for row in table("file"))))
+    mapped = set(
+        re.findall(r"`(locapi/\w+(?:\.py|/)|\w+/)`", " ".join(row[0] for row in table("file")))
+    )
     modules = {f"locapi/{path.name}" for path in (ROOT / "locapi").glob("[!_]*.py")}
-    assert mapped == modules | {"cli/", "simulation/", "benchmarks/", "tests/"}
+    assert mapped == modules | {"locapi/writers/", "cli/", "simulation/", "benchmarks/", "tests/"}
 
 
 def test_every_link_leads_somewhere() -> None:
@@ -109,6 +116,62 @@ def test_the_answers_shown_are_json() -> None:
         ["error"],
         ["error"],
     ]
+
+
+def test_the_notebooks_code_is_the_script_that_draws_its_picture() -> None:
+    notebook = (ROOT / "docs" / "NOTEBOOK.md").read_text()
+    shown = re.search(r"<!-- docs/tracks.py -->\n```python\n(.*?)```", notebook, re.DOTALL)
+    assert shown
+    script = (ROOT / "docs" / "tracks.py").read_text()
+    assert script.endswith(f'"""\n\n{shown[1]}')
+
+
+def test_the_notebooks_code_draws(
+    db: Database[Document], send: Send, mongodb_uri: str, tmp_path: Path
+) -> None:
+    send(user_id="bicycle-01")
+    send(user_id="walker-01")
+    roll_up(db)
+    database = {"MONGODB_URI": mongodb_uri, "LOCAPI_DATABASE": db.name}
+    headless = {"MPLBACKEND": "Agg", "MPLCONFIGDIR": str(tmp_path)}
+    subprocess.run(
+        [sys.executable, ROOT / "docs" / "tracks.py"],
+        cwd=tmp_path,
+        env={**os.environ, **database, **headless},
+        check=True,
+        capture_output=True,
+    )
+    assert (tmp_path / "tracks.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_exports_that_are_shown_write_their_files(
+    db: Database[Document], send: Send, mongodb_uri: str, tmp_path: Path
+) -> None:
+    send()
+    roll_up(db)
+    shown = re.findall(
+        r"^\$ (locctl export.* -o (\S+))$",
+        README + (ROOT / "docs" / "EXPORT.md").read_text(),
+        re.MULTILINE,
+    )
+    assert len(shown) == 5
+    for command, file in shown:
+        program, *words = shlex.split(command)
+        subprocess.run(
+            [Path(sys.executable).with_name(program), *words],
+            cwd=tmp_path,
+            env={**os.environ, "MONGODB_URI": mongodb_uri, "LOCAPI_DATABASE": db.name},
+            check=True,
+        )
+        assert (tmp_path / file).stat().st_size > 0
+
+
+def test_the_formats_are_those_that_are_told() -> None:
+    page = (ROOT / "docs" / "EXPORT.md").read_text()
+    rows = re.findall(r"^\| `([\w-]+)` \| (.*?) \|", page.split("| column |")[0], re.MULTILINE)
+    assert {name: tuple(re.findall(r"`(\.\w+)`", suffixes)) for name, suffixes in rows} == {
+        name: form.suffixes for name, form in FORMATS.items()
+    }
 
 
 def comparable(output: str) -> list[str]:

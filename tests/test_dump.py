@@ -23,7 +23,7 @@ from locapi import dump_file, mongo, tokens, watermarks
 from locapi.dump import dump
 from locapi.dump_file import Header
 from locapi.erase import erase
-from locapi.errors import Conflict, Damaged
+from locapi.errors import Conflict, UnreadableFile
 from locapi.fixes import FixStore
 from locapi.mongo import Document
 from locapi.prune import prune
@@ -188,9 +188,9 @@ def test_a_file_that_was_cut_off_is_told_wherever_the_cut_is(
     send()
     whole = dumped(db).getvalue()
     for end in range(len(whole)):
-        with pytest.raises(Damaged):
+        with pytest.raises(UnreadableFile):
             list(dump_file.read(io.BytesIO(whole[:end])))
-    with pytest.raises(Damaged):
+    with pytest.raises(UnreadableFile):
         restore(target, io.BytesIO(whole[:-20]))
     restore(target, io.BytesIO(whole))
     assert stored(target, *ALL) == stored(db, *ALL)
@@ -198,13 +198,15 @@ def test_a_file_that_was_cut_off_is_told_wherever_the_cut_is(
 
 def test_a_file_without_an_end_is_told_also_where_it_is_whole_gzip() -> None:
     whole = bson.encode({"locapi_dump": "begin", "version": 1, "begun": 0, "after": 0})
-    with pytest.raises(Damaged, match="cut off"):
+    with pytest.raises(UnreadableFile, match="cut off"):
         list(dump_file.read(io.BytesIO(gzip.compress(whole))))
 
 
-@pytest.mark.parametrize("content", [b"", b"\n", b"not gzipped", gzip.compress(b"\x05\0\0\0\0", mtime=0)])
+@pytest.mark.parametrize(
+    "content", [b"", b"\n", b"not gzipped", gzip.compress(b"\x05\0\0\0\0", mtime=0)]
+)
 def test_another_file_is_no_dump(content: bytes) -> None:
-    with pytest.raises(Damaged):
+    with pytest.raises(UnreadableFile):
         dump_file.read_header(io.BytesIO(content))
 
 

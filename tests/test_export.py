@@ -3,6 +3,8 @@
 import csv
 import io
 import json
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,9 +12,11 @@ import pytest
 from pymongo.database import Database
 
 from locapi import export, keys
-from locapi.export import read_pages
+from locapi.export import read, read_pages
 from locapi.mongo import Document
+from locapi.writers import FORMATS
 
+ROWS = ("csv", "ndjson")
 BASE = datetime(2017, 1, 1, 18, 0, tzinfo=UTC)
 
 
@@ -103,7 +107,7 @@ def test_pages_join_without_a_gap(db: Database[Document], monkeypatch: pytest.Mo
     assert [minute for _, minute in exported(db, user_id="a", **since)] == ["18:02", "18:03"]
 
 
-@pytest.mark.parametrize("name", export.WRITERS)
+@pytest.mark.parametrize("name", ROWS)
 def test_what_is_exported_reads_back_the_same(db: Database[Document], name: str) -> None:
     users = [
         "a",
@@ -136,7 +140,7 @@ def test_what_is_exported_reads_back_the_same(db: Database[Document], name: str)
         db.minutes.update_one({"user_id": user_id}, {"$set": {**values, "count": 1 + place}})
         expected.append([user_id, "2017-01-01T18:05:00Z", *values.values(), 1 + place])
     out = io.StringIO()
-    export.WRITERS[name](read_pages(db), out)
+    FORMATS[name].load()(read(db), out)
     if name == "csv":
         header, *lines = csv.reader(io.StringIO(out.getvalue(), newline=""))
         found = [[*line[:2], *map(float, line[2:6]), int(line[6])] for line in lines]
@@ -151,16 +155,16 @@ def test_what_is_exported_reads_back_the_same(db: Database[Document], name: str)
 )
 def test_nothing_to_export_is_no_line(db: Database[Document], name: str, text: str) -> None:
     out = io.StringIO()
-    export.WRITERS[name](read_pages(db), out)
+    FORMATS[name].load()(read(db), out)
     assert out.getvalue() == text
 
 
 def test_csv_and_ndjson_hold_the_columns_and_nothing_else(db: Database[Document]) -> None:
     add(db, 'a,"ü', 5)
     texts = {}
-    for name, write in export.WRITERS.items():
+    for name in ROWS:
         out = io.StringIO()
-        write(read_pages(db), out)
+        FORMATS[name].load()(read(db), out)
         texts[name] = out.getvalue()
     assert texts == {
         "csv": "user_id,minute,lat,long,accuracy,speed,count\n"
@@ -185,3 +189,13 @@ def test_the_export_reads_in_the_order_of_the_key(
     plan = db.minutes.find(query).sort("_id", 1).explain()
     assert "'stage': 'SORT'" not in str(plan["queryPlanner"]["winningPlan"])
     assert plan["executionStats"]["totalKeysExamined"] <= (20 if read_all else 11)
+
+
+def test_export_begins_without_the_map_of_zones_and_arrow() -> None:
+    loaded = (
+        "import sys; from cli.export import export; from locapi.writers import FORMATS; "
+        "FORMATS['csv'].load(); print(*sys.modules)"
+    )
+    command = [sys.executable, "-c", loaded]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert {"timezonefinder", "pyarrow", "numpy", "flask"}.isdisjoint(done.stdout.split())

@@ -39,7 +39,7 @@ FULL = "the database's disk is full (OutOfDiskSpace, code 14031); free space on 
 @contextmanager
 def running(home: Path, *options: str) -> Iterator[str]:
     """Run a mongod of one's own; yield what its URI has for a host."""
-    (home / "db").mkdir(parents=True)
+    (home / "db").mkdir(parents=True, exist_ok=True)
     command = [
         str(find_mongod()),
         f"--dbpath={home / 'db'}",
@@ -191,7 +191,7 @@ def test_credentials_that_are_wrong_or_not_enough_are_told(
     commands = [["rollup", "--watch", "9"]]
     if user.startswith("root"):
         commands += [["prune", "--older-than", "0s"], ["verify"], ["erase", "a"]]
-        commands += [["export", "-o", str(tmp_path / "out")]]
+        commands += [["export", "-o", str(tmp_path / "out.csv")]]
     for command in commands:
         assert_one_sentence(locctl(uri, *command), said)
     assert list(tmp_path.iterdir()) == []

@@ -16,10 +16,7 @@ from pymongo.database import Database
 from locapi import readers
 from locapi.mongo import Document
 from simulation.simulate import DATA
-from tests.conftest import ROOT, Send, a_fix
-from tests.test_cli import LOCCTL, Locctl, environ, locctl
-
-__all__ = ["environ", "locctl"]  # fixtures
+from tests.conftest import LOCCTL, ROOT, Locctl, Send, a_fix
 
 HEADER = "timestamp,lat,long,accuracy,speed,user_id\n"
 LINE = "2017-01-01 13:05:12,40.7,-74,5,1.5,a1\n"

@@ -93,7 +93,9 @@ def test_an_index_that_was_dropped_is_made_again(made: Database[Document]) -> No
     assert told(made) == []
 
 
-@pytest.mark.parametrize("options", [{"sparse": True}, {"key": [("slice", -1)]}])
+@pytest.mark.parametrize(
+    "options", [{"sparse": True}, {"key": [("slice", 1), ("received_at", -1)]}]
+)
 def test_another_index_by_the_same_name_is_left_to_a_person(
     made: Database[Document], options: dict[str, Any]
 ) -> None:

@@ -12,9 +12,9 @@ from collections.abc import Iterator
 import click
 import pytest
 
-from cli.main import SECTIONS, locctl
-from tests.conftest import Send
-from tests.test_cli import LOCCTL, Locctl, environ  # noqa: F401
+from cli import main
+from cli.main import SECTIONS
+from tests.conftest import LOCCTL, Locctl, Send
 
 HEAVY = ("asyncio", "flask", "matplotlib", "numpy", "pyarrow", "timezonefinder", "uvicorn")
 
@@ -28,7 +28,7 @@ def walk(name: str, command: click.Command) -> Iterator[tuple[str, click.Command
             yield from walk(f"{name} {below}", found)
 
 
-COMMANDS = dict(walk("locctl", locctl))
+COMMANDS = dict(walk("locctl", main.locctl))
 
 
 def examples(command: click.Command) -> list[str]:
@@ -44,8 +44,8 @@ def parse(line: str) -> None:
     first = re.split(r" [|<>&;]", line)[0]
     program, *words = shlex.split(first)
     assert program == "locctl", line
-    command: click.Command = locctl
-    context = locctl.make_context("locctl", words)
+    command: click.Command = main.locctl
+    context = main.locctl.make_context("locctl", words)
     while isinstance(command, click.Group):
         name, found, words = command.resolve_command(
             context, [*context._protected_args, *context.args]
@@ -70,7 +70,7 @@ def test_no_help_is_wider_than_the_terminal_or_a_hundred_columns(
     name: str, columns: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", str(columns))
-    settings = dict(locctl.context_settings)
+    settings = dict(main.locctl.context_settings)
     text = COMMANDS[name].get_help(click.Context(COMMANDS[name], info_name=name, **settings))
     assert max(map(len, text.splitlines())) <= min(columns, 100)
 
@@ -78,13 +78,13 @@ def test_no_help_is_wider_than_the_terminal_or_a_hundred_columns(
 @pytest.mark.parametrize("row", [row for rows in SECTIONS.values() for row in rows])
 def test_every_row_of_the_table_leads_to_its_command(row: tuple[str, str, str]) -> None:
     name, _, short = row
-    assert locctl.commands[name].name == name
+    assert main.locctl.commands[name].name == name
     assert short.endswith(".")
     assert len(short) < 80 - len("  completion  ")
 
 
-def test_the_help_lists_every_command_once_under_a_section(run: Locctl) -> None:
-    helped = run("-h").stdout
+def test_the_help_lists_every_command_once_under_a_section(locctl: Locctl) -> None:
+    helped = locctl("-h").stdout
     for title, rows in SECTIONS.items():
         assert f"\n{title}:\n" in helped
         for name, _, short in rows:
@@ -129,11 +129,11 @@ def test_no_command_loads_what_is_heavy_before_it_runs(name: str) -> None:
     ],
 )
 def test_what_is_mistyped_is_told_with_what_may_have_been_meant(
-    run: Locctl,
+    locctl: Locctl,
     words: list[str],
     said: str,
 ) -> None:
-    done = run(*words)
+    done = locctl(*words)
     assert (done.returncode, done.stdout) == (2, "")
     error, more = done.stderr.splitlines()
     assert error.startswith(said)
@@ -161,14 +161,16 @@ def test_an_error_is_coloured_on_a_terminal_only_and_not_where_colours_are_unwan
     assert "\x1b" not in off.stderr
 
 
-def test_quiet_drops_talk_and_progress_and_keeps_data_and_errors(send: Send, run: Locctl) -> None:
+def test_quiet_drops_talk_and_keeps_data_and_errors(send: Send, locctl: Locctl) -> None:
     send()
     for words in (["rollup"], ["prune", "--older-than", "0s"], ["erase", "nobody"]):
-        assert run(*words).stderr != ""
-        done = run("--quiet", *words)
+        assert locctl(*words).stderr != ""
+        done = locctl("--quiet", *words)
         assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-    assert run("-q", "export").stdout.count("\n") == 2
-    away = run("--quiet", "rollup", MONGODB_URI="mongodb://127.0.0.1:1/?serverSelectionTimeoutMS=9")
+    assert locctl("-q", "export").stdout.count("\n") == 2
+    away = locctl(
+        "--quiet", "rollup", MONGODB_URI="mongodb://127.0.0.1:1/?serverSelectionTimeoutMS=9"
+    )
     assert away.returncode == 1
     assert away.stderr.startswith("Error: the database does not answer")
     assert away.stderr.count("\n") == 1
@@ -176,11 +178,13 @@ def test_quiet_drops_talk_and_progress_and_keeps_data_and_errors(send: Send, run
 
 def test_progress_is_on_standard_error_and_moves_on_a_terminal_only(
     send: Send,
-    environ: dict[str, str],  # noqa: F811
+    environ: dict[str, str],
 ) -> None:
     send()
     words = ["prune", "--older-than", "0s", "--dry-run"]
     assert "Pruning  [" in at_a_terminal(*words, **environ)
+    off = subprocess.run([LOCCTL, *words], env=environ, capture_output=True, text=True)
+    assert (off.stdout, off.stderr.count("\n"), "Pruning" in off.stderr) == ("", 1, False)
     assert at_a_terminal("--quiet", *words, **environ) == ""
 
 

@@ -22,6 +22,7 @@ from locapi import mongo
 from locapi.app import create_app
 from locapi.errors import DatabaseRefused, DatabaseUnavailable, Misconfigured
 from locapi.mongo import Document
+from locapi.rollup import roll_up
 from locapi.settings import Settings
 from tests.conftest import ROOT, a_fix
 from tests.mongos import Mongos
@@ -178,16 +179,20 @@ def test_settled_time_is_the_databases_clock(db: Database[Document]) -> None:
     assert abs(mongo.settled_time(db) - datetime.now(UTC)) < timedelta(seconds=30)
 
 
-def test_behind_a_router_each_shard_must_have_come_as_far_as_the_settled_time(
+def test_behind_a_router_each_read_of_a_roll_up_waits_for_all_that_was_settled(
     mongos: Mongos,
 ) -> None:
     with mongo.open_database(Settings(mongodb_uri=mongos.uri, database="settled")) as database:
         before = database.command("ping")["$clusterTime"]["clusterTime"]
-        settled = mongo.settled_time(database)
-    asked = [command for command in mongos.commands if command["$db"] == "settled"][-1]
-    waited_for = asked["readConcern"]["afterClusterTime"]
-    assert asked["find"] == "fixes"
-    assert asked["sort"] == {"_id": -1}  # so that the router waits for every shard
-    assert asked["readConcern"]["level"] == "majority"
-    assert waited_for >= before
-    assert settled == waited_for.as_datetime()
+        settled = mongo.settled(database)
+        assert settled.after is not None
+        assert settled.after >= before
+        assert settled.time == settled.after.as_datetime()
+        seen = len(mongos.commands)
+        roll_up(database)
+        database.client.drop_database(database.name)
+    reads = [each for each in mongos.commands[seen:] if each.get("aggregate") == "fixes"]
+    assert reads
+    for read in reads:
+        assert read["readConcern"]["level"] == "majority"
+        assert read["readConcern"]["afterClusterTime"] >= settled.after

@@ -44,6 +44,10 @@ def resolved(node: Any) -> Any:
     return node
 
 
+def shown(body: Any) -> list[dict[str, Any]]:
+    return list(body["content"]["application/json"]["examples"].values())
+
+
 def test_the_document_is_openapi_3_1_and_its_schemas_are_json_schemas() -> None:
     loaded = schemathesis.openapi.from_dict(DOCUMENT)
     loaded.validate()
@@ -77,30 +81,53 @@ def test_the_codes_are_the_contracts() -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "media"),
+    "content",
     [
-        (code, media)
+        content
         for _, _, operation in OPERATIONS
-        for code, answer in operation["responses"].items()
-        for media in answer["content"].values()
-        if "example" in media
+        for content in [
+            operation.get("requestBody", {}).get("content", {}),
+            *(answer["content"] for answer in operation["responses"].values()),
+        ]
     ],
 )
-def test_every_example_is_valid_by_its_schema(code: str, media: Any) -> None:
-    jsonschema_rs.Draft202012Validator(resolved(media["schema"])).validate(media["example"])
+def test_every_example_is_valid_by_its_schema(content: dict[str, Any]) -> None:
+    for media in content.values():
+        validator = jsonschema_rs.Draft202012Validator(resolved(media["schema"]))
+        for example in media.get("examples", {}).values():
+            assert example["summary"]
+            validator.validate(example["value"])
+
+
+def test_every_answer_of_json_has_an_example_but_the_document_itself() -> None:
+    without = [
+        (path, code)
+        for path, _, operation in OPERATIONS
+        for code, answer in operation["responses"].items()
+        if not answer["content"].get("application/json", {"examples": 1}).get("examples")
+    ]
+    assert without == [("/openapi.json", "200")]
 
 
 def test_the_examples_of_a_fix_are_fixes_and_answered_as_shown(api: FlaskClient) -> None:
-    put = DOCUMENT["paths"]["/location"]["put"]["responses"]
-    for example in SCHEMAS["Fix"]["examples"]:
-        answer = api.put("/location", json=example)
-        assert answer.status_code == 200
-        assert answer.get_json() == put["200"]["content"]["application/json"]["example"]
+    put = DOCUMENT["paths"]["/location"]["put"]
+    first, *others = shown(put["requestBody"])
+    for receipt in shown(put["responses"]["200"]):
+        answer = api.put("/location", json=first["value"])
+        assert (answer.status_code, answer.get_json()) == (200, receipt["value"])
+    for example in others:
+        assert api.put("/location", json=example["value"]).get_json()["status"] == "stored"
     for name, field in SCHEMAS["Fix"]["properties"].items():
         for example in field["examples"]:
             assert is_fix(json.dumps(a_fix(**{name: example})).encode())
-    answer = api.put("/location", json=a_fix(lat=91))
-    assert answer.get_json() == put["400"]["content"]["application/json"]["example"]
+
+
+def test_the_bad_bodies_are_answered_as_shown(api: FlaskClient) -> None:
+    refusals = shown(DOCUMENT["paths"]["/location"]["put"]["responses"]["400"])
+    assert len(refusals) >= 8
+    for example in refusals:
+        answer = api.put("/location", data=example["description"])
+        assert (answer.status_code, answer.get_json()) == (400, example["value"])
 
 
 timestamps = st.from_regex(schema.TIMESTAMP, fullmatch=True) | st.from_regex(schema.TIMESTAMP)

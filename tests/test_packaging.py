@@ -38,7 +38,7 @@ def run(directory: Path, *arguments: str | Path, **environ: str) -> str:
     return done.stdout
 
 
-def test_the_wheel_holds_the_modules_and_nothing_else(wheel: Path) -> None:
+def test_the_wheel_holds_the_modules_with_their_pages_and_nothing_else(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as files:
         held = {name for name in files.namelist() if ".dist-info/" not in name}
     wanted = {
@@ -46,6 +46,8 @@ def test_the_wheel_holds_the_modules_and_nothing_else(wheel: Path) -> None:
         for name in ("locapi", "cli")
         for path in (ROOT / name).rglob("*.py")
     }
+    for pages in ("page", "pages"):
+        wanted |= {str(path.relative_to(ROOT)) for path in (ROOT / "locapi" / pages).iterdir()}
     assert held == wanted
 
 

@@ -147,6 +147,20 @@ def test_a_prune_keeps_what_an_unfinished_erasure_needs(db: Database[Document], 
     assert prune.prune(db, ALL) == Pruned(deleted=0, unproven=0, newer=1)
 
 
+def test_when_it_ended_and_what_it_deleted_is_noted_beside_the_horizon(
+    db: Database[Document], send: Send
+) -> None:
+    send()
+    prune.prune(db, ALL)
+    entry = watermarks.entry(db, watermarks.PRUNED)
+    assert entry["deleted"] == 1
+    assert abs(entry["finished_at"] - datetime.now(UTC)) < timedelta(minutes=10)
+    prune.prune(db, ALL)
+    again = watermarks.entry(db, watermarks.PRUNED)
+    assert again["deleted"] == 0
+    assert again["finished_at"] >= entry["finished_at"]
+
+
 def test_the_horizon_is_announced_and_never_taken_back(db: Database[Document]) -> None:
     prune.prune(db, ALL)
     announced = watermarks.read(db, watermarks.PRUNED)

@@ -129,11 +129,11 @@ def test_every_field_is_required(name: str) -> None:
     del fix[name]
     with pytest.raises(InvalidFix) as caught:
         schema.parse(json.dumps(fix).encode())
-    assert caught.value.fields == {name: ["required field"]}
+    assert caught.value.fields == {name: [f"required field ({schema._WANTED[name]})"]}
 
 
 def test_an_unknown_field_is_refused() -> None:
-    assert faults(altitude=3) == {"altitude": ["unknown field"]}
+    assert faults(altitude=3) == {"altitude": ["unknown field (leave it out)"]}
 
 
 def test_every_fault_is_named_at_once() -> None:
@@ -167,8 +167,34 @@ def test_as_many_unknown_fields_as_a_body_holds_are_refused_at_once() -> None:
 
 def test_the_names_of_unknown_fields_are_told_short_and_as_text_that_any_decoder_reads() -> None:
     told = faults(**{"\ud800": 1, "ü\n": 2, "x" * 5000: 3})
-    assert told == {name: ["unknown field"] for name in ("\\ud800", "ü\n", "x" * 64 + "…")}
+    names = ("\\ud800", "ü\n", "x" * 40 + "…")
+    assert told == {name: ["unknown field (leave it out)"] for name in names}
     assert json.loads(orjson.dumps(told)) == told
+
+
+def test_the_message_tells_three_faults_and_how_many_more() -> None:
+    with pytest.raises(InvalidFix) as caught:
+        parse(lat=91, long=-181, speed="1.4", user_id=7, altitude=3)
+    assert str(caught.value) == (
+        "altitude: unknown field (leave it out); "
+        "lat: must be a number from -90 to 90, such as 40.7128 "
+        "(sent: 91; are lat and long swapped?); "
+        "long: must be a number from -180 to 180, such as -74.006 (sent: -181); "
+        "and 2 more in fields"
+    )
+
+
+@pytest.mark.parametrize("sign", ["x", "\x00", "\ud800", "😀", '"', "\\", "<", "\u202e"])
+def test_an_answer_is_small_ascii_and_bears_no_more_than_a_pinch_of_what_was_sent(
+    sign: str,
+) -> None:
+    long = sign * 120
+    fields = {f"{sign * 60}{number}": long for number in range(14)}
+    with pytest.raises(InvalidFix) as caught:
+        schema.parse(json.dumps({**dict.fromkeys(a_fix(), long * 2), **fields}).encode()[:8192])
+    answer = json.dumps({"message": str(caught.value), "fields": caught.value.fields})
+    assert len(answer) < 4_096
+    assert sign * 41 not in json.loads(answer)["message"]
 
 
 @pytest.mark.parametrize("digits", [400, 4_300, 4_301, 7_900])

@@ -82,15 +82,15 @@ OF_ONE: dict[str, Operation] = {
     "an export of a window": lambda it: list(read_pages(it.db, "a1", MORNING, EVENING)),
 }
 ALL_FIXES, ALL_MINUTES = (FIXES, ()), (MINUTES, ())
-RECEIVED, MISSING = (FIXES, ("received_at",)), (MINUTES, ("missing",))
+RECEIVED, MISSING = (FIXES, ("received_at", "slice")), (MINUTES, ("missing",))
 OF_ALL: dict[str, tuple[Operation, set[tuple[str, tuple[str, ...]]]]] = {
-    "an erasure": (lambda it: erase(it.db, "a1"), {ALL_FIXES, MISSING}),
+    "an erasure": (lambda it: erase(it.db, "a1"), {MISSING}),
     "an export": (lambda it: list(read_pages(it.db)), {ALL_MINUTES}),
     "an export of a window": (
         lambda it: list(read_pages(it.db, since=MORNING)),
         {(MINUTES, ("minute",))},
     ),
-    "a roll-up": (lambda it: roll_up(it.db), {ALL_FIXES, RECEIVED, MISSING}),
+    "a roll-up": (lambda it: roll_up(it.db), {RECEIVED, MISSING}),
     "a prune": (lambda it: prune.prune(it.db, timedelta(0)), {ALL_FIXES, RECEIVED, MISSING}),
     "a verification": (lambda it: list(verify(it.db, Report())), {ALL_FIXES, ALL_MINUTES}),
     "a scrape": (lambda it: backlog.read(it.db), {ALL_FIXES, ALL_MINUTES, RECEIVED}),

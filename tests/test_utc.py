@@ -105,3 +105,21 @@ def test_threads_find_the_same_zones_as_one() -> None:
     with ThreadPoolExecutor(8) as threads:
         together = list(threads.map(lambda position: utc.zone_at(*position), grid))
     assert together == [utc.zone_at(*position) for position in grid]
+
+
+@pytest.mark.parametrize(
+    ("instant", "lat", "long", "wall"),
+    [
+        ("2017-11-05T05:30", 40.7, -74.0, "2017-11-05T01:30"),
+        ("2017-11-05T06:30", 40.7, -74.0, "2017-11-05T01:30"),
+        ("2017-03-12T06:59", 40.7, -74.0, "2017-03-12T01:59"),
+        ("2017-03-12T07:00", 40.7, -74.0, "2017-03-12T03:00"),
+        ("2017-01-01T00:00", 42.0, -50.0, "2016-12-31T21:00"),
+        ("2017-06-01T00:00", -31.55, 159.08, "2017-06-01T10:30"),
+    ],
+)
+def test_an_instant_is_shown_as_clocks_there_show_it(
+    instant: str, lat: float, long: float, wall: str
+) -> None:
+    shown = utc.wall_time(datetime.fromisoformat(instant).replace(tzinfo=UTC), lat, long)
+    assert shown == datetime.fromisoformat(wall)

@@ -7,8 +7,8 @@ from tests.fuzz.bodies import Bodies
 _METHODS = [b"PUT"] * 30 + [b"GET", b"HEAD", b"POST", b"OPTIONS", b"CONNECT", b"TRACE", b"PRI",
     b"put", b"P\xffT", b""]  # fmt: skip
 _PATHS = [b"/location"] * 40 + [
-    b"/health", b"/openapi.json", b"/metrics", b"*", b"/", b"//location", b"/location?a=%ff",
-    b"/%00", b"/%ff%fe",
+    b"/health", b"/openapi.json", b"/docs", b"/metrics", b"*", b"/", b"//location",
+    b"/location?a=%ff", b"/%00", b"/%ff%fe",
     b"/\xff", b"http://x/location", b"x:443", b"/" + b"a" * 9000, b"/..%2f..", b"/location#x",
     b"", b"/a b",
 ]  # fmt: skip
