@@ -85,7 +85,7 @@ def import_(
 
     \b
     Example:
-        locctl import --user a1 --accuracy 10 --speed 0 --rejects rejects.ndjson hike.gpx
+        locctl import --user a1 --accuracy 10 --speed 0 hike.gpx
     """
     from locapi.importing import Tally
 

@@ -156,7 +156,8 @@ def test_a_broken_file_ends_the_import_with_what_came_before_stored(
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == (
         "1 stored, 0 duplicate, 0 rejected so far\n"
-        f"Error: {broken} cannot be read on after line 2: line 3: mismatched tag\n"
+        f"Error: {broken} cannot be read on after line 2: line 3: mismatched tag; "
+        "mend the file and import it again\n"
     )
     assert [fix["user_id"] for fix in db.fixes.find()] == ["g"]
 
