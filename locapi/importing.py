@@ -14,11 +14,11 @@ from locapi import schema, utc
 from locapi.batches import BatchStore, Verdict
 from locapi.errors import (
     RETRY_AFTER_S,
-    Damaged,
     DatabaseUnavailable,
     InvalidFix,
     LocapiError,
     Misconfigured,
+    UnreadableFile,
 )
 from locapi.fixes import out_of_range
 from locapi.readers.rows import Row
@@ -127,7 +127,7 @@ def _batches(rows: Iterable[Row]) -> Iterator[tuple[list[Row], LocapiError | Non
             if len(batch) == BATCH:
                 yield batch, None
                 batch = []
-    except (Misconfigured, Damaged) as error:
+    except (Misconfigured, UnreadableFile) as error:
         broken = error
     yield batch, broken
 

@@ -19,7 +19,7 @@ from pymongo.errors import BulkWriteError
 from locapi import embedded, fixes, importing, keys, mongo
 from locapi.app import create_app
 from locapi.batches import BatchStore, Verdict
-from locapi.errors import Damaged, DatabaseUnavailable, InvalidFix
+from locapi.errors import DatabaseUnavailable, InvalidFix, UnreadableFile
 from locapi.importing import Tally, import_rows, reasons
 from locapi.mongo import Document
 from locapi.prune import prune
@@ -358,11 +358,11 @@ def test_what_is_reported_stored_is_on_disk_and_the_rest_is_not_reported(
 def test_what_comes_before_a_break_is_stored(db: Database[Document]) -> None:
     def broken() -> Iterator[Row]:
         yield from rows("2017-01-01 13:00:00", "2017-01-01 13:00:01")
-        raise Damaged("x cannot be read on after line 2")
+        raise UnreadableFile("x cannot be read on after line 2")
 
     batches = import_rows(BatchStore(db), broken())
     assert [outcome.verdict for outcome in next(batches)] == ["stored", "stored"]
-    with pytest.raises(Damaged):
+    with pytest.raises(UnreadableFile):
         next(batches)
     assert len(fix_times(db)) == 2
 

@@ -12,7 +12,7 @@ from unittest import mock
 import pytest
 
 from locapi import readers
-from locapi.errors import Damaged, InvalidFix, Misconfigured
+from locapi.errors import InvalidFix, Misconfigured, UnreadableFile
 from locapi.importing import reasons
 from locapi.readers import delimited, elements, google, gpx, ndjson
 from locapi.readers.columns import Columns
@@ -241,7 +241,7 @@ HOSTILE = {
 def test_hostile_xml_is_refused_before_it_grows(tmp_path: Path, name: str) -> None:
     tracemalloc.start()
     try:
-        with pytest.raises(Damaged, match="a document type, or what is too long or nested"):
+        with pytest.raises(UnreadableFile, match="a document type, or what is too long or nested"):
             read(tmp_path / "a.gpx", HOSTILE[name])
         assert tracemalloc.get_traced_memory()[1] < 20_000_000
     finally:
@@ -253,7 +253,7 @@ def until_it_breaks(path: Path, text: str | bytes, columns: Columns = MINE) -> t
     path.write_bytes(text.encode() if isinstance(text, str) else text)
     rows: list[Row] = []
     with opened(str(path)) as source:
-        with pytest.raises(Damaged) as caught:
+        with pytest.raises(UnreadableFile) as caught:
             rows.extend(readers.read(source, format_of(source), columns))
     return len(rows), str(caught.value).replace(str(path), "FILE")
 

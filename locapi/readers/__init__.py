@@ -6,7 +6,7 @@ from contextlib import closing
 from importlib import import_module
 from typing import BinaryIO
 
-from locapi.errors import Damaged, Misconfigured
+from locapi.errors import Misconfigured, UnreadableFile
 from locapi.readers.columns import Columns
 from locapi.readers.rows import Broken, Row
 from locapi.readers.source import Source
@@ -23,7 +23,7 @@ MODULES = {
 def read(source: Source, form: str, columns: Columns) -> Generator[Row, None, None]:
     """Yield a file's rows in order, in memory that does not grow with it.
 
-    Raises Damaged where it breaks off, once all before it was yielded, and
+    Raises UnreadableFile where it breaks off, once all before it was yielded, and
     Misconfigured where more must be told.
     """
     rows: Callable[[BinaryIO, Columns], Generator[Row, None, None]]
@@ -38,4 +38,4 @@ def read(source: Source, form: str, columns: Columns) -> Generator[Row, None, No
         raise Misconfigured(f"{source.name}: {error}") from error
     except (Broken, EOFError, OSError, zlib.error) as error:
         reason = getattr(error, "strerror", None) or error
-        raise Damaged(f"{source.name} cannot be read on {where}: {reason}") from error
+        raise UnreadableFile(f"{source.name} cannot be read on {where}: {reason}") from error
