@@ -86,6 +86,7 @@ def import_(
     \b
     Example:
         locctl import --user a1 --accuracy 10 --speed 0 hike.gpx
+        locctl import --rejects rejects.ndjson tracks.csv.gz
     """
     from locapi.importing import Tally
 

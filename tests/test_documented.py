@@ -20,8 +20,7 @@ PAGES = {
     page.stem: page.read_text()
     for page in [ROOT / "README.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").glob("*.md"))]
 }
-# What cannot be run here: a pattern of the line, or of `PAGE: line`; where it is tested, or why it
-# is not.
+# What cannot be run here: a pattern of the line or of `PAGE: line`, and where it is tested.
 ELSEWHERE = {
     r"make run": "tests/test_docs.py compares its output",
     r"make install": ".ci/run begins with it",
