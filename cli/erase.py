@@ -2,6 +2,8 @@
 
 import click
 
+from locapi import mongo
+from locapi.erase import erase as erase_user
 from locapi.settings import Settings
 
 
@@ -19,9 +21,6 @@ def erase(user_id: str) -> None:
     Example:
         locctl erase a1
     """
-    from locapi import mongo
-    from locapi.erase import erase as erase_user
-
     with mongo.open_database(Settings.from_environ()) as database:
         mongo.prepare(database)
         erased = erase_user(database, user_id)

@@ -1,13 +1,10 @@
 """`locctl init`."""
 
-from typing import TYPE_CHECKING
-
 import click
 
+from locapi import mongo
+from locapi.init import Difference, bring_about
 from locapi.settings import Settings
-
-if TYPE_CHECKING:
-    from locapi.init import Difference
 
 
 @click.command()
@@ -26,9 +23,6 @@ def init(check: bool) -> None:
     Example:
         locctl init --check
     """
-    from locapi import mongo
-    from locapi.init import bring_about
-
     differences = left = 0
     with mongo.open_database(Settings.from_environ()) as database:
         for difference in bring_about(database, check=check):
@@ -40,7 +34,7 @@ def init(check: bool) -> None:
         raise SystemExit(1)
 
 
-def _note(difference: "Difference") -> str:
+def _note(difference: Difference) -> str:
     if difference.mended:
         return " (mended)"
     return " (harmless)" if difference.harmless else ""

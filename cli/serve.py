@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import click
 
+from locapi import mongo
 from locapi.errors import Misconfigured
 from locapi.settings import Settings, redacted
 
@@ -42,8 +43,7 @@ def serve(host: str, port: int, workers: int, insecure_open: bool) -> None:
     Example:
         locctl serve --port 5000 --workers 2
     """
-    from cli import workers as processes
-    from locapi import mongo
+    from cli import workers as processes  # uvicorn takes its time
 
     settings = Settings.from_environ()
     if settings.auth == "off" and not insecure_open:

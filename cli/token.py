@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from cli.durations import Duration
+from locapi import mongo, schema, tokens
 from locapi.settings import Settings
 
 
@@ -13,8 +14,6 @@ class _UserId(click.ParamType[str]):
     name = "user"
 
     def convert(self, value: Any, param: Any, ctx: Any) -> str:
-        from locapi import schema
-
         if faults := schema.user_id_faults(value):
             self.fail("; ".join(faults), param, ctx)
         return str(value)
@@ -49,8 +48,6 @@ def add(user_id: str, expires: timedelta | None) -> None:
     Example:
         locctl token add --user a1 --expires 90d
     """
-    from locapi import mongo, tokens
-
     if expires == timedelta(0):
         raise click.BadParameter("must be longer than that", param_hint="--expires")
     with mongo.open_database(Settings.from_environ()) as database:
@@ -71,8 +68,6 @@ def list_(user_id: str | None) -> None:
     Example:
         locctl token list --user a1
     """
-    from locapi import mongo, tokens
-
     now = tokens.utc_now()
     with mongo.open_database(Settings.from_environ()) as database:
         click.echo("id\tuser\tcreated\texpires\tstate")
@@ -94,8 +89,6 @@ def revoke(token_id: str) -> None:
     Example:
         locctl token revoke 5d3f0c9ab7e21846
     """
-    from locapi import mongo, tokens
-
     with mongo.open_database(Settings.from_environ()) as database:
         if not tokens.revoke(database, token_id):
             # What was given may be a whole token: it is not repeated.

@@ -2,7 +2,10 @@
 
 import click
 
+from locapi import mongo
 from locapi.settings import Settings
+from locapi.verify import Report
+from locapi.verify import verify as find_drifts
 
 
 @click.command()
@@ -17,10 +20,6 @@ def verify(repair: bool) -> None:
     Example:
         locctl verify --repair
     """
-    from locapi import mongo
-    from locapi.verify import Report
-    from locapi.verify import verify as find_drifts
-
     report = Report()
     with mongo.open_database(Settings.from_environ()) as database:
         for drift in find_drifts(database, report, repair=repair):
