@@ -77,7 +77,7 @@ bench-capacity: install  ## measure what a fix takes, and write docs/SCALING.md'
 	@$(BIN)/python -m benchmarks capacity
 
 docker-test: install  ## build and run the containers, send fixes, see their minutes (needs Docker)
-	@$(BIN)/python -m pytest tests/docker
+	@$(BIN)/python -m pytest tests/docker tests/cluster
 
 browser-test: install  ## open maps in a headless Chromium (needs the command chromium)
 	@$(BIN)/python -m pytest tests/browser

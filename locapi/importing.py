@@ -68,7 +68,8 @@ class Tally:
             else:
                 self.duplicate += 1
 
-    def _bounded(self, reason: str) -> str:
+    def _bounded(self, told: str) -> str:
+        reason = told.partition(" (sent: ")[0]  # counted whatever the value was
         known = reason in self.reasons or len(self.reasons) < _MOST_REASONS
         return reason if known else "other reasons"
 

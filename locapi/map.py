@@ -15,7 +15,7 @@ from locapi.tracks import COLUMNS, GAP_MINUTES, GREATEST, SCALES, Tracks, packed
 TILES = "https://tile.openstreetmap.org"
 _LEAFLET = "django-js-lib-leaflet"  # of Django it needs nothing; it is just files
 _LEAFLET_FILES = "js_lib_leaflet/static/js_lib_leaflet"
-_SCRIPTS = ("minutes.js", "layers.js", "page.js")
+_SCRIPTS = ("minutes.js", "grid.js", "layers.js", "parts.js", "page.js")
 
 # From so many metres a second on. The colours are viridis, in six even steps of lightness:
 # told apart by every kind of colour vision, and in grey.

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from bson import Timestamp
-from pymongo import MongoClient, ReadPreference, WriteConcern
+from pymongo import DESCENDING, MongoClient, ReadPreference, WriteConcern
 from pymongo.database import Database
 from pymongo.errors import (
     ConfigurationError,
@@ -203,7 +203,13 @@ def settled(database: Database[Document]) -> Settled:
 
 def settled_time(database: Database[Document]) -> datetime:
     """Return the database's own time up to which a majority read sees every finished write."""
-    return settled(database).time
+    now = settled(database)
+    if now.after is not None:
+        with translated_errors():
+            shards = reading_after(database, now.after)[FIXES]
+            # Sorted, so the router waits for each shard's answer.
+            shards.find_one({}, {"_id": 1}, sort=[("_id", DESCENDING)])
+    return now.time
 
 
 def is_router(hello: Document) -> bool:

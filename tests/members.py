@@ -32,6 +32,8 @@ class Members:
                 free_port(),
                 "--replSet=locapi",
                 f"--setParameter=oplogNetworkTimeoutBufferSeconds={SILENT_S}",
+                # Or each goes on for 15 s when it is asked to end, for clients that are gone here.
+                "--setParameter=shutdownTimeoutMillisForSignaledShutdown=0",
                 name=f"mongod{number}",
             )
             for number in MEMBERS

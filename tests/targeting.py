@@ -9,7 +9,10 @@ Range = tuple[str, str]  # of keys, both ends included
 
 # The fields by which a command asks all shards, and why it may; docs/SCALING.md has the same.
 KNOWN = {
-    ("fixes", ()): "how many there are; a verification or a dump of all users",
+    (
+        "fixes",
+        (),
+    ): "each shard says that it is settled; how many there are; a verification or a dump",
     (
         "fixes",
         ("received_at", "slice"),

@@ -89,8 +89,8 @@ def test_every_module_is_on_the_map() -> None:
         re.findall(r"`(locapi/\w+(?:\.py|/)|\w+/)`", " ".join(row[0] for row in table("file")))
     )
     modules = {f"locapi/{path.name}" for path in (ROOT / "locapi").glob("[!_]*.py")}
-    packages = {f"locapi/{path.name}/" for path in (ROOT / "locapi").glob("[!_]*/")}
-    assert mapped == modules | packages | {"cli/", "simulation/", "benchmarks/", "tests/"}
+    folders = {f"locapi/{path.parent.name}/" for path in (ROOT / "locapi").glob("[!_]*/[!_]*.*")}
+    assert mapped == modules | folders | {"cli/", "simulation/", "benchmarks/", "tests/"}
 
 
 def test_every_link_leads_somewhere() -> None:

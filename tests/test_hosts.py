@@ -3,7 +3,8 @@
 import json
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, suppress
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -22,7 +23,7 @@ from locapi.verify import Report, verify
 from tests.conftest import a_fix, free_port
 from tests.crashing import NOW, as_fix, fix
 from tests.faults.load import BROKEN, Client
-from tests.faults.processes import until
+from tests.faults.processes import Process, until
 from tests.faults.tracks import Track, autumns
 from tests.hosts import TRUST_S, Host, Phone
 from tests.members import Members
@@ -57,14 +58,17 @@ def hosts(replica_set: Members, tmp_path_factory: pytest.TempPathFactory) -> Ite
         )
         for number in range(len(hosts))
     ]
-    with ExitStack() as started:
-        for process in (*hosts, *rollups):
-            started.callback(process.end)
+    processes = [*hosts, *rollups]
+    try:
+        for process in processes:
             process.start()
         for host in hosts:
             until(partial(serves, host), f"{host.address} serves", START_S)
         yield hosts
-        assert all(process.pid for process in (*hosts, *rollups))
+        assert all(process.pid for process in processes)
+    finally:
+        with ThreadPoolExecutor(len(processes)) as threads:  # each takes seconds to end
+            list(threads.map(Process.end, processes))
 
 
 def serves(host: Host) -> bool:

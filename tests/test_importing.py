@@ -251,9 +251,8 @@ def test_an_imported_fix_is_the_duplicate_of_the_phone_too(
 def test_what_is_no_time_is_rejected_by_the_rule_of_the_api(
     db: Database[Document], timestamp: Any
 ) -> None:
-    assert imported(db, rows(timestamp)) == [
-        "timestamp: must be a local date and time such as 2017-01-01 13:05:12.345"
-    ]
+    (told,) = imported(db, rows(timestamp))
+    assert told.startswith("timestamp: must be a local date and time such as 2017-01-01 13:05:12")
 
 
 @pytest.mark.parametrize(
@@ -266,9 +265,10 @@ def test_what_is_no_time_is_rejected_by_the_rule_of_the_api(
     ],
 )
 def test_an_instant_out_of_range_is_rejected(db: Database[Document], timestamp: str) -> None:
-    assert imported(db, rows(timestamp)) == [
+    (told,) = imported(db, rows(timestamp))
+    assert told.startswith(
         "timestamp: must mean an instant from 1970-01-01 UTC to one day from now"
-    ]
+    )
 
 
 def test_a_batch_of_new_fixes_is_one_insert(
@@ -435,7 +435,7 @@ def test_reasons_are_counted_each_and_bounded(monkeypatch: pytest.MonkeyPatch) -
     tally = Tally()
     (row,) = rows("2017-01-01 13:00:00")
     faults = [
-        InvalidFix("the fix breaks the rules", {"lat": ["x"], "speed": ["y"]}),
+        InvalidFix("the fix breaks the rules", {"lat": ["x (sent: 95)"], "speed": ["y"]}),
         InvalidFix("no JSON"),
         InvalidFix("no object"),
         InvalidFix("the fix breaks the rules", {"lat": ["x"]}),

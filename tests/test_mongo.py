@@ -179,7 +179,7 @@ def test_settled_time_is_the_databases_clock(db: Database[Document]) -> None:
     assert abs(mongo.settled_time(db) - datetime.now(UTC)) < timedelta(seconds=30)
 
 
-def test_behind_a_router_each_read_of_a_roll_up_waits_for_all_that_was_settled(
+def test_behind_a_router_reads_wait_for_all_that_was_settled(
     mongos: Mongos,
 ) -> None:
     with mongo.open_database(Settings(mongodb_uri=mongos.uri, database="settled")) as database:
@@ -190,9 +190,12 @@ def test_behind_a_router_each_read_of_a_roll_up_waits_for_all_that_was_settled(
         assert settled.time == settled.after.as_datetime()
         seen = len(mongos.commands)
         roll_up(database)
+        mongo.settled_time(database)
         database.client.drop_database(database.name)
-    reads = [each for each in mongos.commands[seen:] if each.get("aggregate") == "fixes"]
-    assert reads
-    for read in reads:
+    folds = [each for each in mongos.commands[seen:] if each.get("aggregate") == "fixes"]
+    asked = [each for each in mongos.commands[seen:] if each.get("sort") == {"_id": -1}]
+    assert folds
+    assert len(asked) == 1  # of all shards, that each says it has come so far
+    for read in (*folds, *asked):
         assert read["readConcern"]["level"] == "majority"
         assert read["readConcern"]["afterClusterTime"] >= settled.after

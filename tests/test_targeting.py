@@ -84,7 +84,7 @@ OF_ONE: dict[str, Operation] = {
 ALL_FIXES, ALL_MINUTES = (FIXES, ()), (MINUTES, ())
 RECEIVED, MISSING = (FIXES, ("received_at", "slice")), (MINUTES, ("missing",))
 OF_ALL: dict[str, tuple[Operation, set[tuple[str, tuple[str, ...]]]]] = {
-    "an erasure": (lambda it: erase(it.db, "a1"), {MISSING}),
+    "an erasure": (lambda it: erase(it.db, "a1"), {ALL_FIXES, MISSING}),
     "an export": (lambda it: list(read_pages(it.db)), {ALL_MINUTES}),
     "an export of a window": (
         lambda it: list(read_pages(it.db, since=MORNING)),

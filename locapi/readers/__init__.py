@@ -11,6 +11,7 @@ from locapi.readers.columns import Columns
 from locapi.readers.rows import Broken, Row
 from locapi.readers.source import Source
 
+_REMEDY = "mend the file and import it again"
 MODULES = {
     "csv": "delimited",  # not to be taken for Python's own
     "ndjson": "ndjson",
@@ -38,4 +39,6 @@ def read(source: Source, form: str, columns: Columns) -> Generator[Row, None, No
         raise Misconfigured(f"{source.name}: {error}") from error
     except (Broken, EOFError, OSError, zlib.error) as error:
         reason = getattr(error, "strerror", None) or error
-        raise UnreadableFile(f"{source.name} cannot be read on {where}: {reason}") from error
+        raise UnreadableFile(
+            f"{source.name} cannot be read on {where}: {reason}; {_REMEDY}"
+        ) from error

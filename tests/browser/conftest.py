@@ -5,12 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 
 from locapi.map import render
 from locapi.mongo import Document
 from locapi.tracks import gather
 from tests.browser.chromium import WAIT_MS, chromium
+
+expect.set_options(timeout=WAIT_MS)
 
 
 class Opened:

@@ -1,4 +1,4 @@
-"""One stack for all tests, on a volume of its own, and gone at the end."""
+"""One stack for all tests here, on a volume of its own, and gone at the end."""
 
 from collections.abc import Iterator
 
@@ -7,7 +7,7 @@ import pytest
 from tests.docker.stack import compose, run, up
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="package", autouse=True)
 def stack() -> Iterator[None]:
     run("docker/secrets.sh")
     compose("down", "--volumes")  # what a killed run left

@@ -4,10 +4,11 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
+from http.client import HTTPException
 
 import pytest
 
-from tests.docker.cluster import Phones, compose, container, locctl, primary, put, until
+from tests.cluster.containers import Phones, compose, container, locctl, primary, put, until
 from tests.docker.stack import run
 
 NETWORK = "locapi-cluster-test_database"
@@ -18,10 +19,17 @@ def cluster() -> Iterator[None]:
     compose("down", "--volumes")  # what a killed run left
     try:
         compose("up", "--detach")
-        until(lambda: put(user_id="first")[0] == 200, "the first answer")
+        until(serves, "the first answer")
         yield
     finally:
         compose("down", "--volumes")
+
+
+def serves() -> bool:
+    try:
+        return put(user_id="first")[0] == 200
+    except (OSError, HTTPException):  # nothing listens yet
+        return False
 
 
 def kill(service: str) -> None:

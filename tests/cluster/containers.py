@@ -23,7 +23,7 @@ _HELLO = (
 
 
 def compose(*arguments: str) -> str:
-    files = ("-f", "docker-compose.cluster.yml", "-f", "tests/docker/often.yml")
+    files = ("-f", "docker-compose.cluster.yml", "-f", "tests/cluster/often.yml")
     project = ("docker", "compose", *files, "-p", PROJECT)
     return run(*project, *arguments, API_PORT=str(PORT))
 
