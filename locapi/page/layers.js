@@ -13,7 +13,7 @@ class TrackMap {
   constructor(element, minutes) {
     this.minutes = minutes;
     const zoomAnimation = !matchMedia("(prefers-reduced-motion: reduce)").matches;
-    this.map = L.map(element, { minZoom: 1, maxZoom: 19, zoomSnap: 0.5, zoomAnimation });
+    this.map = L.map(element, { minZoom: 1, maxZoom: 19, zoomSnap: 0.5, zoomAnimation, fadeAnimation: false });
     this.map.attributionControl.setPrefix('<a href="https://leafletjs.com">Leaflet</a>');
     L.control.scale({ imperial: false }).addTo(this.map);
     this.grid = new Grid(this.map);

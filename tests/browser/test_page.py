@@ -89,7 +89,7 @@ def test_pointing_at_a_minute_tells_its_numbers(open_map: Open) -> None:
         "0.938 m/s",
         "1 fix",
     ]
-    opened.page.mouse.move(*opened.place(40.704, -73.975))
+    opened.page.mouse.move(*opened.place(40.704, -73.975), steps=5)
     expect(opened.page.locator(".leaflet-tooltip")).to_have_count(0)
     assert quiet(opened)
 
