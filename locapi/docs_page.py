@@ -14,13 +14,13 @@ from locapi import openapi
 Node = dict[str, Any]
 
 _ENVIRONMENT = Environment(
-    loader=PackageLoader("locapi", "pages"),
+    loader=PackageLoader("locapi", "pages/docs"),
     autoescape=True,
     undefined=StrictUndefined,
     trim_blocks=True,
     lstrip_blocks=True,
 )
-_STYLE = resources.files("locapi").joinpath("pages", "docs.css").read_text("utf-8")
+_STYLE = resources.files("locapi").joinpath("pages", "docs", "docs.css").read_text("utf-8")
 _HOST = "http://localhost:5000"
 
 

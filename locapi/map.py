@@ -62,7 +62,7 @@ def _installed() -> metadata.Distribution:
 
 
 def _own(name: str) -> str:
-    return (resources.files("locapi") / "page" / name).read_text("utf-8")
+    return (resources.files("locapi") / "pages" / "map" / name).read_text("utf-8")
 
 
 def _as_json(tracks: Tracks) -> str:

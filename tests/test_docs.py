@@ -86,10 +86,11 @@ def test_every_make_target_that_is_named_exists() -> None:
 
 def test_every_module_is_on_the_map() -> None:
     mapped = set(
-        re.findall(r"`(locapi/\w+(?:\.py|/)|\w+/)`", " ".join(row[0] for row in table("file")))
+        re.findall(r"`(locapi/[\w/]+(?:\.py|/)|\w+/)`", " ".join(row[0] for row in table("file")))
     )
     modules = {f"locapi/{path.name}" for path in (ROOT / "locapi").glob("[!_]*.py")}
-    folders = {f"locapi/{path.parent.name}/" for path in (ROOT / "locapi").glob("[!_]*/[!_]*.*")}
+    files = [path.relative_to(ROOT) for path in (ROOT / "locapi").rglob("[!_]*.*")]
+    folders = {f"{path.parent}/" for path in files if "__pycache__" not in path.parts} - {"locapi/"}
     assert mapped == modules | folders | {"cli/", "simulation/", "benchmarks/", "tests/"}
 
 

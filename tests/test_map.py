@@ -215,7 +215,7 @@ def test_faster_is_lighter_so_that_no_kind_of_colour_vision_is_needed() -> None:
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_each_line_stands_out_from_the_ground_by_itself_or_by_its_edge(theme: str) -> None:
-    folder = Path(page.__file__).parent / "page"
+    folder = Path(page.__file__).parent / "pages" / "map"
     edges = dict(
         re.findall(r'(light|dark): \{ edge: "(#\w{6})"', (folder / "layers.js").read_text())
     )

@@ -46,8 +46,7 @@ def test_the_wheel_holds_the_modules_with_their_pages_and_nothing_else(wheel: Pa
         for name in ("locapi", "cli")
         for path in (ROOT / name).rglob("*.py")
     }
-    for pages in ("page", "pages"):
-        wanted |= {str(path.relative_to(ROOT)) for path in (ROOT / "locapi" / pages).iterdir()}
+    wanted |= {str(path.relative_to(ROOT)) for path in (ROOT / "locapi" / "pages").glob("*/*")}
     assert held == wanted
 
 
