@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from bson import Timestamp
 from pymongo import DESCENDING, MongoClient, ReadPreference, WriteConcern
+from pymongo.collection import Collection
 from pymongo.database import Database
 from pymongo.errors import (
     ConfigurationError,
@@ -167,8 +168,14 @@ def prepare(database: Database[Document], *, patient: bool = True) -> None:
             collection = database[wanted.name]
             if wanted.clustered:
                 create(database, wanted)
-            if wanted.indexes and (patient or collection.estimated_document_count() <= LARGE):
+            if wanted.indexes and (patient or not _is_large(collection)):
                 collection.create_indexes(list(wanted.indexes))
+
+
+def _is_large(collection: Collection[Document]) -> bool:
+    # A majority's count would be waited for, also where there is no majority.
+    here = collection.with_options(read_concern=ReadConcern())
+    return here.estimated_document_count() > LARGE
 
 
 def create(database: Database[Document], wanted: layout.Collection) -> None:

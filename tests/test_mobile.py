@@ -43,7 +43,7 @@ def commands(page: str) -> list[tuple[str, str]]:
     return [(command, output) for command, output in found if output and HOST in command]
 
 
-@pytest.mark.parametrize(("name", "count"), [("README.md", 2), ("docs/MOBILE.md", 5)])
+@pytest.mark.parametrize(("name", "count"), [("README.md", 3), ("docs/MOBILE.md", 5)])
 def test_curl_prints_what_is_shown(serving: Serving, name: str, count: int) -> None:
     shown = commands(Path(ROOT / name).read_text())
     assert len(shown) == count

@@ -4,7 +4,7 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from cli.main import locctl
+from cli.entry import main
 from locapi import shares
 from tests.faults.processes import Process
 
@@ -22,4 +22,4 @@ class Watching(Process):
 if __name__ == "__main__":
     lease_s = float(sys.argv.pop(1))
     shares.watching = partial(shares.watching, lease_s=lease_s)
-    locctl()
+    main()
