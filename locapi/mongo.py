@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 
 from bson import Timestamp
 from pymongo import DESCENDING, MongoClient, ReadPreference, WriteConcern
-from pymongo.collection import Collection
 from pymongo.database import Database
 from pymongo.errors import (
     ConfigurationError,
@@ -164,18 +163,13 @@ def prepare(database: Database[Document], *, patient: bool = True) -> None:
     one takes minutes.
     """
     with translated_errors():
-        for wanted in layout.COLLECTIONS:
+        # A write first: where there is no primary it is refused, while a read would be waited for.
+        for wanted in filter(lambda each: each.clustered, layout.COLLECTIONS):
+            create(database, wanted)
+        for wanted in filter(lambda each: each.indexes, layout.COLLECTIONS):
             collection = database[wanted.name]
-            if wanted.clustered:
-                create(database, wanted)
-            if wanted.indexes and (patient or not _is_large(collection)):
+            if patient or collection.estimated_document_count() <= LARGE:
                 collection.create_indexes(list(wanted.indexes))
-
-
-def _is_large(collection: Collection[Document]) -> bool:
-    # A majority's count would be waited for, also where there is no majority.
-    here = collection.with_options(read_concern=ReadConcern())
-    return here.estimated_document_count() > LARGE
 
 
 def create(database: Database[Document], wanted: layout.Collection) -> None:
