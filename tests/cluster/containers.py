@@ -45,7 +45,7 @@ def state(member: str) -> str:
         )
     except subprocess.TimeoutExpired:
         return ""
-    return done.stdout.strip()
+    return (done.stdout.splitlines() or [""])[-1]  # mongosh warns that it has no home before
 
 
 def primary() -> str:
