@@ -81,7 +81,8 @@ def test_no_answered_fix_is_lost_whatever_one_container_suffers() -> None:
             until(lambda: phones.all_served_since(after), "all are served again")  # noqa: B023
             waits[who, befall.__name__] = round(phones.longest_s, 1)
     sys.stderr.write(f"{waits}\n{phones.codes}\n{len(phones.taken):,} fixes\n")  # seen with -s
-    assert set(phones.codes) <= {200, 500}
+    # A connection may be lost with the process that held it; then too a phone sends again.
+    assert set(phones.codes) <= {200, 500, "RemoteDisconnected"}
     locctl("rollup")
     assert exported() == minutes_of(phones)
     verified = compose("exec", "-T", "rollup2", "sh", "-c", "locctl verify 2>&1")
