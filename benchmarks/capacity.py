@@ -7,8 +7,8 @@ from statistics import fmean
 
 DENSE_S, SPARSE_S = 1, 30  # seconds between two fixes of a user
 RHYTHMS = (DENSE_S, SPARSE_S)
-FIT = (4_000, 16_000)  # fixes by which the costs are told
-CHECK = (8_000, 32_000)  # fixes at which they are checked
+FIT = (4_000, 32_000)  # fixes by which the costs are told
+CHECK = (8_000, 16_000)  # fixes at which they are checked
 DAY_S, MINUTE_S = 86_400, 60
 WITHIN = 0.25
 
