@@ -17,6 +17,7 @@ from tests.test_map import HOSTILE, minute
 
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
 DARK = {"color_scheme": "dark"}
+DRAWN = "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
 SLOW, FAST = "#414487", "#fde725"  # at 1.5 and 80 metres a second
 
 
@@ -229,6 +230,7 @@ def test_light_and_dark_follow_the_system_and_the_button(open_map: Open) -> None
     assert button.get_attribute("aria-pressed") == "false"
     assert opened.page.evaluate(ground) == "rgb(255, 255, 255)" != dark
     opened.page.emulate_media(color_scheme="light")
+    opened.page.evaluate(DRAWN)  # else the page would see no change from dark to dark
     opened.page.emulate_media(color_scheme="dark")
     expect(button).to_have_attribute("aria-pressed", "true")
     assert opened.page.evaluate(ground) == dark
