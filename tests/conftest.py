@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -55,13 +56,20 @@ def replica_set(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Members]"
         yield members
 
 
-@pytest.fixture
-def db(mongodb_uri: str) -> Iterator[Database[Document]]:
+@contextmanager
+def fresh_database(mongodb_uri: str) -> Iterator[Database[Document]]:
+    """Yield an empty database, which is dropped afterwards."""
     settings = Settings(mongodb_uri=mongodb_uri, database=f"test_{next(_numbers)}")
     with mongo.open_database(settings) as database:
         mongo.prepare(database)
         yield database
         database.client.drop_database(database.name)
+
+
+@pytest.fixture
+def db(mongodb_uri: str) -> Iterator[Database[Document]]:
+    with fresh_database(mongodb_uri) as database:
+        yield database
 
 
 @pytest.fixture(scope="session")

@@ -2,10 +2,8 @@
 
 import gzip
 import io
-import itertools
 import json
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -19,7 +17,7 @@ from hypothesis import strategies as st
 from pymongo.database import Database
 
 from cli.dump import dump as command
-from locapi import dump_file, mongo, tokens, watermarks
+from locapi import dump_file, tokens, watermarks
 from locapi.dump import dump
 from locapi.dump_file import Header
 from locapi.erase import erase
@@ -30,11 +28,8 @@ from locapi.prune import prune
 from locapi.restore import missing, restore
 from locapi.rollup import roll_up
 from locapi.schema import parse
-from locapi.settings import Settings
 from locapi.verify import Report, verify
-from tests.conftest import Send, a_fix
-
-_numbers = itertools.count()
+from tests.conftest import Send, a_fix, fresh_database
 
 
 @pytest.fixture(autouse=True)
@@ -42,18 +37,9 @@ def no_api_has_to_hear_of_a_horizon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("locapi.prune.HORIZON_TRUST_S", 0.0)
 
 
-@contextmanager
-def another_database(mongodb_uri: str) -> Iterator[Database[Document]]:
-    settings = Settings(mongodb_uri=mongodb_uri, database=f"target_{next(_numbers)}")
-    with mongo.open_database(settings) as database:
-        mongo.prepare(database)
-        yield database
-        database.client.drop_database(database.name)
-
-
 @pytest.fixture
 def target(mongodb_uri: str) -> Iterator[Database[Document]]:
-    with another_database(mongodb_uri) as database:
+    with fresh_database(mongodb_uri) as database:
         yield database
 
 
@@ -159,7 +145,7 @@ def test_a_dump_and_what_came_after_it_make_the_same_minutes(
     mongodb_uri: str, before: list[int | str], between: list[int | str]
 ) -> None:
     between = [step for step in between if step != "prune"]
-    with another_database(mongodb_uri) as source, another_database(mongodb_uri) as target:
+    with fresh_database(mongodb_uri) as source, fresh_database(mongodb_uri) as target:
         play(source, before)
         first = dumped(source)
         restore(target, first)

@@ -18,6 +18,7 @@ from locapi.readers import delimited, elements, google, gpx, ndjson
 from locapi.readers.columns import Columns
 from locapi.readers.rows import Broken, Row
 from locapi.readers.source import format_of, opened
+from tests.conftest import a_fix
 
 NONE = Columns()
 MINE = Columns(defaults={"user_id": "a1", "accuracy": 10.0, "speed": 0.0})
@@ -37,14 +38,7 @@ def fixes(rows: list[Row]) -> list[Any]:
     ]
 
 
-FIX = {
-    "timestamp": "2017-01-01 13:05:12",
-    "lat": 40.7,
-    "long": -74.0,
-    "accuracy": 5.0,
-    "speed": 1.5,
-    "user_id": "a1",
-}
+FIX = a_fix()
 HEADER = "timestamp,lat,long,accuracy,speed,user_id\n"
 LINE = "2017-01-01 13:05:12,40.7,-74,5,1.5,a1\n"
 
