@@ -257,6 +257,28 @@ def test_whatever_json_comes_it_is_a_fix_or_refused(fields: dict[str, Any]) -> N
         assert all(map(math.isfinite, (fix.lat, fix.long, fix.accuracy, fix.speed)))
 
 
+near_values = st.one_of(
+    json_values,
+    st.sampled_from([-0.0, 90.0, math.nextafter(90, 91), -180.0, math.inf, math.nan, 1, True]),
+    st.sampled_from(["", "u" * 128, "u" * 129, "a\x00", "\ud800"]),
+    st.sampled_from(["2017-01-01 00:00:00", "2017-02-29 00:00:00", "2017-01-01 00:00:00.1234567"]),
+)
+
+
+@given(
+    st.dictionaries(st.sampled_from([*a_fix(), "x"]), near_values),
+    st.sets(st.sampled_from([*a_fix()])),
+)
+def test_a_document_passes_if_cerberus_finds_no_fault(
+    fields: dict[str, Any], left_out: set[str]
+) -> None:
+    document = {**a_fix(lat=41.0), **fields}
+    for name in left_out - fields.keys():
+        del document[name]
+    cerberus = schema._FixValidator(schema.RULES, require_all=True)
+    assert schema._keeps_rules(document) == cerberus.validate(document, normalize=False)
+
+
 @given(st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
 def test_whatever_bytes_come_they_are_refused(body: bytes) -> None:
     with pytest.raises(InvalidFix):
