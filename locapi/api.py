@@ -92,7 +92,8 @@ def install(
 def _request_ids() -> Iterator[str]:
     """Yield names for requests, each different from those of all other processes too."""
     process = os.urandom(6).hex()
-    return (f"{process}-{number}" for number in itertools.count(1))
+    # Threads may take names at once, which a generator does not bear.
+    return map(f"{process}-{{}}".format, itertools.count(1))
 
 
 def _begin(ids: Iterator[str]) -> None:

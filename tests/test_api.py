@@ -2,6 +2,9 @@
 
 import json
 import logging
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from typing import Any
 from unittest import mock
 
@@ -17,6 +20,7 @@ from pymongo.errors import (
     ServerSelectionTimeoutError,
 )
 
+from locapi import api
 from locapi.app import create_app
 from tests.conftest import a_fix
 
@@ -166,3 +170,15 @@ def test_every_answer_bears_the_requests_id_and_nosniff(
         taken = client.open(path, method=method, headers={"X-Request-ID": "Phone-7.a_b"})
         assert taken.headers.getlist("X-Request-ID") == ["Phone-7.a_b"]
     assert len(made) == 15
+
+
+def test_threads_that_take_names_at_once_get_different_ones() -> None:
+    ids, threads, each = api._request_ids(), 4, 20_000
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(threads) as pool:
+            taken = [pool.submit(lambda: list(islice(ids, each))) for _ in range(threads)]
+        assert len({name for names in taken for name in names.result()}) == threads * each
+    finally:
+        sys.setswitchinterval(interval)
