@@ -10,6 +10,7 @@ _MAX_BYTES = 64 * 1024 * 1024
 _MAX_VALUES = 1_000_000
 _MAX_DEPTH = 32
 _CHUNK = 64 * 1024
+_NESTED = ("start_map", "start_array")
 _START_ARRAY = ("start_array", None)
 _END_ARRAY = ("end_array", None)
 _END_MAP = ("end_map", None)
@@ -70,18 +71,31 @@ class _Values:
 
     def build(self, event: str, value: Any, depth: int = 0) -> Any:
         """Return the value that begins with an event."""
+        if event == "start_map":
+            return dict(self._pairs(depth + 1))
+        if event == "start_array":
+            return list(self._each(depth + 1))
+        return value
+
+    def _pairs(self, depth: int) -> Iterator[tuple[str, Any]]:
+        for event, key in self.events:
+            if event == "end_map":
+                return
+            begin, value = next(self.events)
+            self._count(depth)
+            yield key, self.build(begin, value, depth) if begin in _NESTED else value
+
+    def _each(self, depth: int) -> Iterator[Any]:
+        for event, value in self.events:
+            if event == "end_array":
+                return
+            self._count(depth)
+            yield self.build(event, value, depth) if event in _NESTED else value
+
+    def _count(self, depth: int) -> None:
         self.built += 1
         if self.built > _MAX_VALUES or depth > _MAX_DEPTH:
             raise _too_large()
-        if event == "start_map":
-            return {
-                key: self.build(*next(self.events), depth + 1)
-                for _, key in iter(self.events.__next__, _END_MAP)
-            }
-        if event == "start_array":
-            each = iter(self.events.__next__, _END_ARRAY)
-            return [self.build(*begin, depth + 1) for begin in each]
-        return value
 
 
 def _outermost(values: _Values) -> Iterator[Element]:
