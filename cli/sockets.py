@@ -46,7 +46,10 @@ def _open(host: str, port: int, count: int) -> Iterator[socket.socket]:
     with socket.create_server(address, family=family) as probe:
         address = probe.getsockname()
     for _ in range(count):
-        yield socket.create_server(address, family=family, backlog=BACKLOG, reuse_port=True)
+        listener = socket.create_server(address, family=family, backlog=BACKLOG, reuse_port=True)
+        # An answer goes out at once; each connection inherits that.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        yield listener
 
 
 def refuse_new(sockets: Sequence[socket.socket]) -> None:

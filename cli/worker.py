@@ -27,6 +27,7 @@ IDLE_S = 2  # in which a client that is not told yet may send once more
 ARRIVE_S = 5  # for the rest of a request that has begun to come
 DRAIN_S = 8.5
 _TICK_S = 0.05
+_TURNS = 4  # of the loop, in which what it has accepted becomes a connection
 _SPARE_FILES = 512  # for the database, and for connections that linger
 
 
@@ -78,8 +79,12 @@ class _Server(uvicorn.Server):
         self._close_listeners()
         for listener in sockets or []:
             listener.close()
+        for _ in range(_TURNS):
+            await asyncio.sleep(0)
         if not self._hurry:
-            await self._drain(start + IDLE_S, lambda: bool(self._connections()))
+            # Who was accepted last has time to be heard too.
+            heard = max(start + IDLE_S, time.monotonic() + self._accept_s)
+            await self._drain(heard, lambda: bool(self._connections()))
         for each in self._connections():
             if each.is_idle():
                 each.leave()
@@ -137,7 +142,7 @@ def work(
     Lingering.most = Connection.max_connections // 16
     config: dict[str, Any] = {
         "factory": True,
-        "loop": "uvloop",
+        "loop": "asyncio",
         "http": Connection,
         "ws": "none",
         "lifespan": "off",
@@ -155,7 +160,7 @@ def work(
 
 
 def _max_connections(open_files: int) -> int:
-    # Never so many that to accept one fails, for then uvloop gives up the listening socket.
+    # Never so many that to accept one fails, for then the loop takes none for a second.
     return min(connections.MAX_CONNECTIONS, max(open_files - _SPARE_FILES, open_files // 4))
 
 

@@ -54,14 +54,8 @@ class Server:
         if not whole:
             headers.append((b"connection", b"close"))
         start = {"type": "http.response.start", "status": response.status_code}
-        try:
-            await send({**start, "headers": headers})
-            await send({"type": "http.response.body", "body": content})
-        except RuntimeError as error:
-            # Of those in a pipeline whose client has left, uvicorn tells only the last. uvloop
-            # has no kind of its own for it.
-            if "the handler is closed" not in str(error):
-                raise
+        await send({**start, "headers": headers})
+        await send({"type": "http.response.body", "body": content})
 
     async def _dispatch(self, environ: dict[str, Any]) -> tuple[Response, bytes]:
         if self._in_progress >= MAX_IN_PROGRESS:
