@@ -27,11 +27,11 @@ $(CURRENT): requirements-dev.txt pyproject.toml
 run: install  ## start on the embedded database, replay the sample tracks, roll up, export, show
 	@$(BIN)/python simulation/demo.py
 
-test: install  ## run all tests, two at a time
-	@$(BIN)/python -m pytest -n 2 --dist worksteal
+test: install  ## run all tests, three at a time
+	@$(BIN)/python -m pytest -n 3 --dist worksteal
 
-prove: install  ## play 5,000 histories of fixes, crashes and rivals against the reference
-	@HYPOTHESIS_PROFILE=prove $(BIN)/python -m pytest tests/test_histories.py
+prove: install  ## the same tests, each as deep as it goes: 5,000 histories, a break at every command
+	@HYPOTHESIS_PROFILE=prove $(BIN)/python -m pytest -n 2 --dist worksteal
 
 faults: install  ## kill, pause, cut off and fill disks under load, some 9 minutes; SEED=N repeats one
 	@$(BIN)/python -m tests.faults $(SEED)

@@ -27,6 +27,7 @@ from locapi import embedded, mongo
 from locapi.app import create_app
 from locapi.mongo import Document
 from locapi.settings import Settings
+from tests.depth import examples
 
 if TYPE_CHECKING:
     from tests.members import Members
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[1]
 
 set_hypothesis_home_dir(str(ROOT / ".cache" / "hypothesis"))
-hypothesis.settings.register_profile("locapi", deadline=None)
+hypothesis.settings.register_profile("locapi", deadline=None, max_examples=examples(40))
 hypothesis.settings.load_profile("locapi")
 
 _numbers = itertools.count()

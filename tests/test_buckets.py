@@ -13,6 +13,7 @@ from pymongo.database import Database
 from locapi import buckets, export, keys, times
 from locapi.mongo import Document
 from locapi.rollup import roll_up
+from tests.depth import examples
 from tests.reference import Counted, Sent, averages
 
 MIDNIGHT = datetime(2017, 1, 1, tzinfo=UTC)
@@ -64,7 +65,7 @@ def read(db: Database[Document], span: str) -> list[Document]:
     return [bucket for page in minutes.pages for bucket in page]
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(20), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(BUCKETS, some_fixes)
 @example("1h", along(179.9, -179.9, 179.8, -179.5))
 @example("1d", along(-90.0, 90.0, 0.0))

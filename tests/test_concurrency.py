@@ -33,6 +33,7 @@ from tests.crashing import (
     received_earlier,
     see_all_is_well,
 )
+from tests.depth import moments
 from tests.reference import Reference, Sent, differences
 
 START = datetime(2017, 1, 1, 13)
@@ -143,7 +144,7 @@ def test_one_operation_before_any_command_of_another_does_no_harm(
     scene = Scene.play(db)
     hour_ago = watermarks.after(datetime.now(UTC) - timedelta(hours=1))
     with crashing.crashing(mongodb_uri, db) as (client, listener):
-        for command in count():
+        for command in moments(f"{one} {other}"):
             reference = scene.set(db)
             watermarks.write(db, watermarks.PRUNED, hour_ago)
             if "repair" in (one, other):

@@ -30,6 +30,7 @@ from locapi.rollup import roll_up
 from locapi.schema import parse
 from locapi.verify import Report, verify
 from tests.conftest import Send, a_fix, fresh_database
+from tests.depth import examples
 
 
 @pytest.fixture(autouse=True)
@@ -136,7 +137,7 @@ def play(db: Database[Document], steps: list[int | str]) -> None:
 
 
 @hypothesis.settings(
-    max_examples=25,
+    max_examples=examples(10),
     deadline=None,
     suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture],
 )

@@ -68,7 +68,7 @@ def wait_for_health(url: str, log: Path) -> None:
 def ask(url: str, method: str, path: str, body: bytes | None = None) -> tuple[int, Any]:
     request = urllib.request.Request(url + path, data=body, method=method)
     try:
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        with urllib.request.urlopen(request, timeout=30) as answer:
             return answer.status, json.load(answer)
     except urllib.error.HTTPError as error:
         with error:

@@ -21,10 +21,10 @@ from tests.test_end_to_end import DEADLINE_S, ask
 VERDICTS = {"fix", "time out of range", "rules broken", "no JSON object"}
 
 
-def test_twenty_thousand_bodies_get_the_verdict_that_the_document_says() -> None:
-    report = throw.at_parser(seed=1, count=20_000)
+def test_five_thousand_bodies_get_the_verdict_that_the_document_says() -> None:
+    report = throw.at_parser(seed=1, count=5_000)
     assert set(report.verdicts) == VERDICTS
-    assert min(report.verdicts.values()) > 200, str(report)
+    assert min(report.verdicts.values()) > 50, str(report)
 
 
 def test_a_thousand_bodies_get_200_or_400_of_the_application(db: Database[Document]) -> None:

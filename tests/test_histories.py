@@ -35,7 +35,7 @@ from tests.crashing import (
 )
 from tests.reference import Reference, Sent, differences
 
-for name, histories in {"histories": 200, "prove": 5_000}.items():
+for name, histories in {"histories": 60, "prove": 5_000}.items():
     settings.register_profile(
         name,
         max_examples=histories,

@@ -5,7 +5,6 @@ import signal
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import datetime, timedelta
-from itertools import count
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -29,6 +28,7 @@ from locapi.settings import Settings
 from tests import crashing
 from tests.conftest import Commands, Send, a_fix
 from tests.crashing import FOLDED, NEW, PRUNED, Crash, Scene, crash
+from tests.depth import examples, moments
 from tests.reference import Sent
 from tests.test_histories import sent, tracks
 
@@ -114,9 +114,7 @@ odd = st.builds(
 )
 
 
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=examples(20), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     before=st.lists(sent, max_size=4),
     is_pruned=st.booleans(),
@@ -325,7 +323,7 @@ def test_an_import_that_ends_at_any_command_is_made_good_by_running_it_again(
     imported(db, some)
     wanted = stored(db)
     with crashing.crashing(mongodb_uri, db) as (ending, crasher):
-        for command in count():
+        for command in moments(str(after)):
             scene.set(db)
             reported: list[importing.Outcome] = []
             with crasher.at(command, after=after, end=crash), suppress(Crash):
@@ -339,7 +337,7 @@ def test_an_import_that_ends_at_any_command_is_made_good_by_running_it_again(
             imported(db, some)
             assert stored(db) == wanted
             assert set(imported(db, some)) == {"duplicate"}
-        assert command == len(crasher.sent) > 8
+        assert 8 < len(crasher.sent) <= command
 
 
 def test_what_is_reported_stored_is_on_disk_and_the_rest_is_not_reported(

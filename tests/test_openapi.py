@@ -17,6 +17,7 @@ from locapi.app import create_app
 from locapi.errors import InvalidFix
 from locapi.mongo import Document
 from tests.conftest import a_fix
+from tests.depth import examples
 from tests.fuzz import expected
 from tests.test_schema import json_values
 
@@ -143,7 +144,7 @@ removed = st.sets(st.sampled_from([*near]), max_size=1)
 added = st.dictionaries(st.text(max_size=4), json_values, max_size=1)
 
 
-@settings(max_examples=500)
+@settings(max_examples=examples(200))
 @given(changed, removed, added)
 def test_the_document_and_the_rules_agree_on_whatever_is_nearly_a_fix(
     changed: dict[str, Any], removed: set[str], added: dict[str, Any]

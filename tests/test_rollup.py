@@ -21,6 +21,7 @@ from locapi.mongo import Document
 from locapi.rollup import roll_up
 from tests.conftest import Send
 from tests.crashing import received_earlier
+from tests.depth import examples
 
 BASE = datetime(2017, 1, 1, 18, 5, tzinfo=UTC)
 
@@ -210,7 +211,7 @@ def at(long: float) -> dict[str, float]:
 batches = st.lists(st.lists(st.tuples(st.integers(0, 120), st.sampled_from("ab"), values)))
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=examples(20))
 @given(batches)
 @example([[(second, "a", at(long)) for second, long in enumerate([180.0, -5e-324, -1.0])]])
 def test_minutes_equal_a_reference_however_the_fixes_are_split(
@@ -233,7 +234,7 @@ shares = st.sampled_from([range(128), range(80), range(80, 128), range(60, 70), 
 rounds = st.lists(st.tuples(batches, shares, st.booleans(), st.booleans()), max_size=6)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=examples(20))
 @given(rounds)
 def test_minutes_equal_a_reference_however_the_slices_are_shared(
     db: Database[Document],

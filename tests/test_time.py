@@ -18,6 +18,7 @@ from locapi.rollup import roll_up
 from locapi.schema import Fix
 from locapi.utc import Instant
 from tests import zones
+from tests.depth import stride
 from tests.zones import END, EPOCH, moment, wall_at
 
 ZONES = TimezoneFinder().timezone_names
@@ -25,12 +26,15 @@ MS = timedelta(milliseconds=1)
 MINUTE = timedelta(minutes=1)
 
 
-def test_every_wall_minute_around_every_change_of_every_zone_means_what_it_should() -> None:
+def test_a_wall_minute_around_any_change_of_any_zone_means_what_it_should() -> None:
     one_of_each_rules = {zones.rules(tz): tz for tz in ZONES}.values()
+    step = stride(7)
     wrong = [
         (tz, moment(wall))
-        for tz in one_of_each_rules
-        for wall, meant in zones.meanings(tz, zones.walls_around_changes(tz)).items()
+        for place, tz in enumerate(one_of_each_rules)
+        for wall, meant in zones.meanings(
+            tz, zones.walls_around_changes(tz)[place % step :: step]
+        ).items()
         if utc.zone_readings(moment(wall).replace(tzinfo=None), tz)
         != [Instant(moment(seconds), tz, offset) for seconds, offset in meant]
     ]

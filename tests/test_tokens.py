@@ -24,6 +24,7 @@ from locapi.mongo import FIXES, TOKENS, Document
 from locapi.settings import Settings
 from locapi.tokens import TRUST_S, Gate
 from tests.conftest import Commands, a_fix
+from tests.depth import examples
 
 DEADLINE_S = 30
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -175,7 +176,7 @@ def test_every_wrong_variation_of_a_token_is_refused(db: Database[Document], tok
     others = [tokens.add(db, user_id) for user_id in ("a1", "a2")]
     crossed = [f"locapi_{id_of(token)}_{other.rpartition('_')[2]}" for other in others]
 
-    @settings(max_examples=500)
+    @settings(max_examples=examples(100))
     @given(mutated(token))
     @example(crossed[0])
     @example(crossed[1])

@@ -8,12 +8,13 @@ from pymongo.database import Database
 from locapi import windows
 from locapi.mongo import Document
 from locapi.windows import BEGINNING, Slice
+from tests.depth import examples
 
 slices = st.none() | st.integers(0, 4)
 times = st.builds(Timestamp, st.integers(1, 3), st.integers(1, 3))
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=examples(20))
 @given(
     received=st.lists(st.tuples(slices, times), max_size=25),
     share=st.sampled_from([range(5), range(3), range(2, 5), range(1, 2)]),
