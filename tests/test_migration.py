@@ -2,12 +2,11 @@
 
 import itertools
 import os
-import re
-import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -18,21 +17,11 @@ from pymongo.database import Database
 from locapi import mongo
 from locapi.mongo import Document
 from locapi.settings import Settings
-from tests.conftest import ROOT, a_fix, free_port
+from tests.conftest import a_fix, free_port
 from tests.faults.processes import DEADLINE_S, LOCCTL, Mongod, Process, listens, until
+from tests.pages import run_marked
 
-PAGE = (ROOT / "docs" / "MIGRATION.md").read_text()
-
-
-def run_the(name: str, directory: Path, environ: dict[str, str]) -> None:
-    """Run the commands that stand under a mark, one after the other."""
-    found = re.search(rf"<!-- {name} -->\n```console\n(.*?)```\n<!-- end -->", PAGE, re.DOTALL)
-    assert found, name
-    for command in re.findall(r"^\$ (.*)", found[1], re.MULTILINE):
-        done = subprocess.run(
-            command, shell=True, cwd=directory, env=environ, capture_output=True, text=True
-        )
-        assert done.returncode == 0, (command, done.stdout, done.stderr)
+run_the = partial(run_marked, "MIGRATION.md")
 
 
 class Phone:

@@ -1,10 +1,9 @@
 """The commands of docs/OPERATIONS.md do what it says."""
 
 import os
-import re
 import shutil
-import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,23 +12,10 @@ from locapi import mongo
 from locapi.fixes import FixStore
 from locapi.rollup import roll_up
 from locapi.settings import Settings
-from tests.conftest import ROOT
 from tests.crashing import FOLDED, NEW, NOW, as_fix
+from tests.pages import run_marked
 
-PAGE = (ROOT / "docs" / "OPERATIONS.md").read_text()
-
-
-def run_the(name: str, environ: dict[str, str], directory: Path) -> None:
-    """Run the commands that stand under a mark, one after the other."""
-    found = re.search(rf"<!-- {name} -->\n```console\n(.*?)```\n<!-- end -->", PAGE, re.DOTALL)
-    assert found, name
-    commands = re.findall(r"^\$ (.*)", found[1], re.MULTILINE)
-    assert commands
-    for command in commands:
-        done = subprocess.run(
-            command, shell=True, cwd=directory, env=environ, capture_output=True, text=True
-        )
-        assert done.returncode == 0, (command, done.stderr)
+run_the = partial(run_marked, "OPERATIONS.md")
 
 
 @pytest.fixture
@@ -50,9 +36,9 @@ def test_a_restored_backup_is_what_was_there_before(
         roll_up(database)
         for sent in NEW:
             store.put(as_fix(sent))
-    run_the("backup of the embedded database", environ, tmp_path)
+    run_the("backup of the embedded database", tmp_path, environ)
     shutil.rmtree(data_dir)
-    run_the("restore of the embedded database", environ, tmp_path)
+    run_the("restore of the embedded database", tmp_path, environ)
     with mongo.open_database(Settings(data_dir=data_dir)) as database:
         assert database.fixes.count_documents({}) == len(FOLDED + NEW)
         roll_up(database)

@@ -12,14 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pymongo.database import Database
 
-from locapi import backlog, fixes, keys, mongo, prune, rollup, watermarks
+from locapi import backlog, fixes, keys, mongo, prune, rollup, status, watermarks
 from locapi.app import create_app
+from locapi.batches import BatchStore
 from locapi.erase import erase
 from locapi.export import read_pages
 from locapi.init import bring_about
 from locapi.mongo import FIXES, MINUTES, Document
 from locapi.rollup import roll_up
-from locapi.schema import parse
+from locapi.schema import Fix, parse
 from locapi.settings import Settings
 from locapi.verify import Report, verify
 from tests.conftest import ROOT, a_fix
@@ -38,14 +39,19 @@ def _no_wait(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Sharded(NamedTuple):
-    """A sharded database, and an API on it that has begun to serve."""
+    """A sharded database, and an API and an importer on it that have begun to serve."""
 
     db: Database[Document]
     api: FlaskClient
+    importer: BatchStore
 
     def put(self, timestamp: str, **fields: Any) -> None:
         answer = self.api.put("/location", json=a_fix(timestamp=timestamp, **fields))
         assert answer.status_code == 200, answer.json
+
+
+def a_parsed(timestamp: str) -> Fix:
+    return parse(json.dumps(a_fix(timestamp=timestamp)).encode())
 
 
 @pytest.fixture
@@ -53,12 +59,13 @@ def sharded(mongos: Mongos) -> Iterator[Sharded]:
     """A database with fixes of three users, folded, and one that its minute still misses."""
     with mongo.open_database(Settings(mongodb_uri=mongos.uri, database="routed")) as database:
         assert all(difference.mended for difference in bring_about(database))
-        it = Sharded(database, create_app(database=database).test_client())
+        api = create_app(database=database).test_client()
+        it = Sharded(database, api, BatchStore(database))
         for user_id in ("a0", "a1", "a2"):
             for second in (1, 2):
                 it.put(f"2017-01-01 13:05:0{second}", user_id=user_id)
         roll_up(database)
-        it.put("2017-01-01 13:05:03")
+        assert it.importer.put_many([a_parsed("2017-01-01 13:05:03")]) == ["stored"]
         rollup._fold(database, {"_id": keys.of_user("a1")})
         assert database[MINUTES].count_documents({"missing": {"$exists": True}}) == 1
         yield it
@@ -71,6 +78,14 @@ def put_old(it: Sharded) -> None:
     it.put("2017-01-01 13:05:08")
 
 
+def import_all(it: Sharded) -> None:
+    """Put what is new, what was there, what is older than what was pruned and what is ambiguous."""
+    watermarks.write(it.db, watermarks.PRUNED, Timestamp(datetime.now(UTC), 0))
+    walls = ("2017-01-01 13:05:01", "2017-01-01 13:05:08", "2017-11-05 01:30:00")
+    sent = [a_parsed(wall) for wall in walls]
+    assert it.importer.put_many(sent) == ["duplicate", "stored", "stored"]
+
+
 Operation = Callable[[Sharded], object]
 MORNING, EVENING = datetime(2017, 1, 1, tzinfo=UTC), datetime(2017, 1, 2, tzinfo=UTC)
 OF_ONE: dict[str, Operation] = {
@@ -78,6 +93,7 @@ OF_ONE: dict[str, Operation] = {
     "a repeat": lambda it: it.put("2017-01-01 13:05:01"),
     "a fix in a repeated hour": lambda it: it.put("2017-11-05 01:30:00"),
     "a fix older than what was pruned": put_old,
+    "an import": import_all,
     "an export": lambda it: list(read_pages(it.db, "a1")),
     "an export of a window": lambda it: list(read_pages(it.db, "a1", MORNING, EVENING)),
 }
@@ -93,6 +109,10 @@ OF_ALL: dict[str, tuple[Operation, set[tuple[str, tuple[str, ...]]]]] = {
     "a roll-up": (lambda it: roll_up(it.db), {RECEIVED, MISSING}),
     "a prune": (lambda it: prune.prune(it.db, timedelta(0)), {ALL_FIXES, RECEIVED, MISSING}),
     "a verification": (lambda it: list(verify(it.db, Report())), {ALL_FIXES, ALL_MINUTES}),
+    "a status": (
+        lambda it: status.count_users(it.db, status.read(it.db, "here")),
+        {ALL_FIXES, ALL_MINUTES, RECEIVED, MISSING},
+    ),
     "a scrape": (lambda it: backlog.read(it.db), {ALL_FIXES, ALL_MINUTES, RECEIVED}),
 }
 
