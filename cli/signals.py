@@ -49,6 +49,7 @@ def tell_interrupted() -> None:
 
 
 def _exit(number: int, _frame: FrameType | None) -> None:
+    signal.pthread_sigmask(signal.SIG_BLOCK, _STOPS)  # pressed again, it would be told again
     if number == signal.SIGINT:
         tell_interrupted()
     os._exit(128 + number)

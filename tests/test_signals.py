@@ -117,6 +117,23 @@ def test_ctrl_c_at_a_terminal_reaches_every_process_of_serve_and_leaves_no_trace
         assert end(process) in {(130, INTERRUPTED), (0, b"")}
 
 
+def test_what_comes_again_while_it_is_told_is_not_told_again() -> None:
+    program = (
+        "import os, signal\n"
+        "from cli import signals\n"
+        "tell = signals.tell_interrupted\n"
+        "def tell_while_pressed():\n"
+        "    tell(); os.kill(os.getpid(), signal.SIGINT)\n"
+        "signals.tell_interrupted = tell_while_pressed\n"
+        "signals.exit_at_once()\n"
+        "os.kill(os.getpid(), signal.SIGINT)\n"
+    )
+    done = subprocess.run(
+        [LOCCTL.with_name("python"), "-c", program], capture_output=True, timeout=DEADLINE_S
+    )
+    assert (done.returncode, done.stderr) == (130, INTERRUPTED)
+
+
 def test_what_is_swallowed_in_a_finalizer_is_raised_again() -> None:
     program = (
         "import os, signal, time\n"
