@@ -6,6 +6,7 @@ import math
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor, wait
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from locapi.fixes import EARLIEST, FixStore
 from locapi.mongo import Document
 from locapi.rollup import roll_up
 from locapi.watermarks import MAX_AHEAD
+from tests.depth import stride
 
 from . import reference
 from .reference import Answer, Minutes, Row
@@ -48,9 +50,11 @@ THREADS = 32
 
 
 def read(track: Path) -> list[Row]:
-    """Return a track's rows, without those over whose zone libraries disagree."""
+    """Return each third of a track's rows, without those over whose zone libraries disagree."""
     with gzip.open(track, "rt") as lines:
-        return [row for row in map(json.loads, lines) if "tz2" not in row]
+        return [
+            row for row in map(json.loads, islice(lines, 0, None, stride(3))) if "tz2" not in row
+        ]
 
 
 def body(row: Row) -> bytes:
