@@ -5,6 +5,7 @@ BIN = $(VENV)/bin
 CURRENT = $(VENV)/.installed
 AUDIT = .cache/audit
 OSV = https://api.osv.dev/v1/query
+UV = $(BIN)/uv pip install --quiet --python $(BIN)/python
 COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-annotate --no-header pyproject.toml
 
@@ -20,8 +21,10 @@ $(CURRENT): requirements-dev.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "locapi needs Python 3.11 or newer: make PYTHON=...")'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "installing into $(VENV)" >&2
-	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
-	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@sed -n '/^uv==/,/[^\\]$$/p' requirements-dev.txt >$(VENV)/uv.txt
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r $(VENV)/uv.txt
+	@$(UV) --compile-bytecode --require-hashes -r requirements-dev.txt
+	@$(UV) --no-deps --no-build-isolation -e .
 	@touch $@
 
 run: install  ## start on the embedded database, replay the sample tracks, roll up, export, show
@@ -55,7 +58,6 @@ docs: install  ## build these pages as a site, in build/docs
 	@echo "build/docs/index.html" >&2
 
 lock: install  ## write the locks anew from pyproject.toml
-	@$(BIN)/pip install --quiet uv
 	@$(COMPILE) --output-file requirements.txt
 	@$(COMPILE) --all-extras --output-file requirements-dev.txt
 
