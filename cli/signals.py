@@ -16,6 +16,7 @@ _STOPS = (signal.SIGINT, signal.SIGTERM)
 STOPPED = tuple(128 + number for number in _STOPS)
 _PATIENCE_S = 2.0  # pressed again within it, Ctrl-C is the same wish, and what is closed closes
 _SOON_S = 0.01
+_BEAT_S = 0.5  # what comes just before a lock is waited for goes unseen until something wakes it
 
 
 def exit_at_once() -> None:
@@ -32,6 +33,7 @@ def unwind() -> None:
         if signal.getsignal(number) is _exit:
             signal.signal(number, stop)
             signal.signal(signal.SIGALRM, stop)
+            signal.setitimer(signal.ITIMER_REAL, _BEAT_S, _BEAT_S)
             sys.unraisablehook = stop.swallowed
 
 
@@ -59,11 +61,14 @@ class _Unwinding:
     def __init__(self) -> None:
         self._number = 0
         self._since = float("-inf")
+        self._swallowed = False
 
     def __call__(self, number: int, _frame: FrameType | None) -> None:
         now = time.monotonic()
         if number == signal.SIGALRM:
-            self._raise()
+            if self._swallowed:
+                self._swallowed = False
+                self._raise()
         elif now - self._since > _PATIENCE_S:
             self._number, self._since = number, now
             self._raise()
@@ -76,6 +81,7 @@ class _Unwinding:
     def swallowed(self, unraisable: "sys.UnraisableHookArgs") -> None:
         """Try again where it was raised in a finalizer, which nothing can pass."""
         if issubclass(unraisable.exc_type, KeyboardInterrupt | SystemExit):
-            signal.setitimer(signal.ITIMER_REAL, _SOON_S)
+            self._swallowed = True
+            signal.setitimer(signal.ITIMER_REAL, _SOON_S, _BEAT_S)
         else:
             sys.__unraisablehook__(unraisable)

@@ -20,15 +20,18 @@ class Serving:
     def workers(self) -> list[int]:
         """Return the processes that serve: the parent's children but for multiprocessing's own."""
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
-        return [
-            int(child)
-            for child in children.split()
-            if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()
-        ]
+        return [int(child) for child in children.split() if _is_spawned(child)]
 
     def memory_mb(self) -> float:
         """Return how much memory the workers have in RAM, together."""
         return sum(_status(pid, "VmRSS") for pid in self.workers()) / 1024
+
+
+def _is_spawned(pid: str) -> bool:
+    try:
+        return b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):  # it has just ended
+        return False
 
 
 def _status(pid: int, name: str) -> int:

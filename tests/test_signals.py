@@ -154,6 +154,26 @@ def test_what_is_swallowed_in_a_finalizer_is_raised_again() -> None:
     assert (done.returncode, done.stderr) == (130, INTERRUPTED)
 
 
+def test_what_wakes_nobody_is_seen_all_the_same() -> None:
+    """As when it comes just before a lock is waited for: here to a thread that does not care."""
+    program = (
+        "import signal, threading\n"
+        "from cli import signals\n"
+        "signals.exit_at_once()\n"
+        "signals.unwind()\n"
+        "def press(): signal.pthread_kill(threading.get_ident(), signal.SIGINT)\n"
+        "threading.Timer(0.3, press).start()\n"
+        "try:\n"
+        "    threading.Event().wait()\n"
+        "except KeyboardInterrupt:\n"
+        "    signals.ignore(); signals.tell_interrupted(); raise SystemExit(130)\n"
+    )
+    done = subprocess.run(
+        [LOCCTL.with_name("python"), "-c", program], capture_output=True, timeout=10
+    )
+    assert (done.returncode, done.stderr) == (130, INTERRUPTED)
+
+
 def test_an_interrupt_that_was_ignored_before_stays_ignored() -> None:
     ignore: Any = lambda: signal.signal(signal.SIGINT, signal.SIG_IGN)  # noqa: E731
     with subprocess.Popen(
