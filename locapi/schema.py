@@ -150,10 +150,8 @@ _CHECKS = [
 
 def user_id_faults(user_id: str) -> list[str]:
     """Return what is wrong with a user's name, by the rule that a fix must keep too."""
-    validator = _FixValidator({"user_id": RULES["user_id"]})
-    validator.validate({"user_id": user_id}, normalize=False)
-    faults: list[str] = validator.errors.get("user_id", [])
-    return faults
+    fault = _text_fault("user_id", user_id, RULES["user_id"]["text"])
+    return [] if fault is None else [fault]
 
 
 class _Validators(threading.local):

@@ -117,6 +117,13 @@ def test_ctrl_c_at_a_terminal_reaches_every_process_of_serve_and_leaves_no_trace
         assert end(process) in {(130, INTERRUPTED), (0, b"")}
 
 
+def run(program: str) -> tuple[int, bytes]:
+    done = subprocess.run(
+        [LOCCTL.with_name("python"), "-c", program], capture_output=True, timeout=DEADLINE_S
+    )
+    return done.returncode, done.stderr
+
+
 def test_what_comes_again_while_it_is_told_is_not_told_again() -> None:
     program = (
         "import os, signal\n"
@@ -128,10 +135,7 @@ def test_what_comes_again_while_it_is_told_is_not_told_again() -> None:
         "signals.exit_at_once()\n"
         "os.kill(os.getpid(), signal.SIGINT)\n"
     )
-    done = subprocess.run(
-        [LOCCTL.with_name("python"), "-c", program], capture_output=True, timeout=DEADLINE_S
-    )
-    assert (done.returncode, done.stderr) == (130, INTERRUPTED)
+    assert run(program) == (130, INTERRUPTED)
 
 
 def test_what_is_swallowed_in_a_finalizer_is_raised_again() -> None:
@@ -148,10 +152,7 @@ def test_what_is_swallowed_in_a_finalizer_is_raised_again() -> None:
         "except KeyboardInterrupt:\n"
         "    signals.ignore(); signals.tell_interrupted(); raise SystemExit(130)\n"
     )
-    done = subprocess.run(
-        [LOCCTL.with_name("python"), "-c", program], capture_output=True, timeout=DEADLINE_S
-    )
-    assert (done.returncode, done.stderr) == (130, INTERRUPTED)
+    assert run(program) == (130, INTERRUPTED)
 
 
 def test_what_wakes_nobody_is_seen_all_the_same() -> None:
@@ -168,10 +169,7 @@ def test_what_wakes_nobody_is_seen_all_the_same() -> None:
         "except KeyboardInterrupt:\n"
         "    signals.ignore(); signals.tell_interrupted(); raise SystemExit(130)\n"
     )
-    done = subprocess.run(
-        [LOCCTL.with_name("python"), "-c", program], capture_output=True, timeout=10
-    )
-    assert (done.returncode, done.stderr) == (130, INTERRUPTED)
+    assert run(program) == (130, INTERRUPTED)
 
 
 def test_an_interrupt_that_was_ignored_before_stays_ignored() -> None:

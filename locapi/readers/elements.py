@@ -12,7 +12,6 @@ _MAX_DEPTH = 32
 _CHUNK = 64 * 1024
 _NESTED = ("start_map", "start_array")
 _START_ARRAY = ("start_array", None)
-_END_ARRAY = ("end_array", None)
 _END_MAP = ("end_map", None)
 
 
@@ -74,7 +73,7 @@ class _Values:
         if event == "start_map":
             return dict(self._pairs(depth + 1))
         if event == "start_array":
-            return list(self._each(depth + 1))
+            return list(self.items(depth + 1))
         return value
 
     def _pairs(self, depth: int) -> Iterator[tuple[str, Any]]:
@@ -85,7 +84,8 @@ class _Values:
             self._count(depth)
             yield key, self.build(begin, value, depth) if begin in _NESTED else value
 
-    def _each(self, depth: int) -> Iterator[Any]:
+    def items(self, depth: int = 0) -> Iterator[Any]:
+        """Yield the values of the array that has begun."""
         for event, value in self.events:
             if event == "end_array":
                 return
@@ -118,8 +118,8 @@ def _outermost(values: _Values) -> Iterator[Element]:
 
 
 def _each(values: _Values, key: str) -> Iterator[Element]:
-    for number, begin in enumerate(iter(values.events.__next__, _END_ARRAY)):
-        yield Element(key, f"{key}[{number}]", values.build(*begin))
+    for number, value in enumerate(values.items()):
+        yield Element(key, f"{key}[{number}]", value)
 
 
 def _too_large() -> Broken:
