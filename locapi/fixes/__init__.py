@@ -1,0 +1,1 @@
+"""What a fix is: validation, time zones and ids, without I/O."""
