@@ -1,8 +1,8 @@
-"""Wait without holding up others: each request is a greenlet on one event loop.
+"""Wait without blocking other requests: each request is a greenlet on one event loop.
 
-Where a request waits it steps aside, and its worker goes on with the next one: a
-request costs no thread, and a slow one keeps nobody else waiting. Outside such a
-greenlet (the command line, tests, another server) the same code blocks its thread.
+A greenlet that waits yields to the loop, which runs other requests meanwhile, so a request costs
+no thread. Outside such a greenlet (in commands, tests or another server) the same code blocks its
+thread.
 """
 
 import asyncio
@@ -17,39 +17,37 @@ from greenlet import getcurrent, greenlet
 P = ParamSpec("P")
 T = TypeVar("T")
 
-# Each waits for the database; as many as the driver has connections at most.
+# As many threads wait for the database as the driver has connections at most.
 _threads = ThreadPoolExecutor(100, thread_name_prefix="locapi-waits")
-
-
-_MOST_TURNS = 100
+_MAX_TURNS = 100
 
 
 class _Task(greenlet):
-    """A call that steps aside by handing what it waits for to the coroutine that runs it."""
+    """A call that hands what it waits for to the coroutine that runs it."""
 
-    started = 0  # by this process
+    started = 0  # in this process
 
     def __init__(self, function: Callable[..., Any]) -> None:
         super().__init__(function)
         _Task.started += 1
         self.loop = asyncio.get_running_loop()
         self._runner = getcurrent()
-        # Flask and the driver's time limits live in context variables.
+        # Flask and the driver keep the state of a request in context variables.
         self.gr_context = copy_context()
 
     def wait_for(self, awaitable: Awaitable[Any]) -> Any:
-        """Step aside until it is done, and return what it results in."""
+        """Yield to the loop until the awaitable is done, and return its result."""
         return self._runner.switch(awaitable)
 
 
 async def run(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Call a function that may step aside; the loop serves others meanwhile."""
+    """Call a function in a greenlet; while it waits, the loop runs others."""
     task = _Task(function)
     awaited = task.switch(*args, **kwargs)
     while not task.dead:
         try:
             result = await awaited
-        except BaseException as error:  # it is the function's, whichever it is
+        except BaseException as error:  # it belongs to the function, whatever it is
             awaited = task.throw(error)
         else:
             awaited = task.switch(result)
@@ -57,8 +55,10 @@ async def run(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     return returned
 
 
-def aside(function: Callable[P, T]) -> Callable[P, T]:
-    """Make a function that blocks step aside: a thread of its own waits in its place."""
+def run_in_thread(
+    function: Callable[P, T], threads: ThreadPoolExecutor = _threads
+) -> Callable[P, T]:
+    """Decorate a function that blocks: in a greenlet, it runs in one of the `threads`."""
 
     @functools.wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> T:
@@ -66,20 +66,20 @@ def aside(function: Callable[P, T]) -> Callable[P, T]:
         if not isinstance(task, _Task):
             return function(*args, **kwargs)
         within = functools.partial(copy_context().run, function, *args, **kwargs)
-        returned: T = task.wait_for(task.loop.run_in_executor(_threads, within))
+        returned: T = task.wait_for(task.loop.run_in_executor(threads, within))
         return returned
 
     return call
 
 
-def settle() -> None:
-    """Return after a turn of the loop that began no new call: what had arrived is under way.
+def yield_until_idle() -> None:
+    """Let the requests that have arrived begin; return after a turn of the loop without a new one.
 
-    The turns are bounded, for under full load every one brings something new.
+    The number of turns is bounded, because under full load each brings new requests.
     """
     task = getcurrent()
     if isinstance(task, _Task):
-        for _ in range(_MOST_TURNS):
+        for _ in range(_MAX_TURNS):
             before = _Task.started
             task.wait_for(asyncio.sleep(0))
             if _Task.started == before:
@@ -87,7 +87,7 @@ def settle() -> None:
 
 
 class Event:
-    """Set once, by whom it is awaited for: greenlets of the loop it was made on, or threads."""
+    """A one-shot event that the greenlets of one loop wait for, or threads."""
 
     def __init__(self) -> None:
         task = getcurrent()
@@ -96,12 +96,12 @@ class Event:
         )
 
     def set(self) -> None:
-        """Wake all that wait; call it where they would run, in the loop's thread or any."""
-        if not self._future.done():  # as when one that waits is cancelled
+        """Wake all that wait. An event of a loop must be set in the loop's thread."""
+        if not self._future.done():
             self._future.set_result(None)
 
     def wait(self) -> None:
-        """Return once it is set."""
+        """Return once the event is set."""
         task = getcurrent()
         if isinstance(self._future, Future):
             self._future.result()

@@ -1,0 +1,1 @@
+"""Wait without blocking other requests, and let calls in flight share one."""
