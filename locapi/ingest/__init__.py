@@ -1,0 +1,1 @@
+"""Store fixes, each key once, and answer only when they are on disk."""
