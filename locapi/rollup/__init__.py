@@ -1,0 +1,1 @@
+"""Fold raw fixes into exact minutes, and prune, verify and erase them."""
