@@ -1,0 +1,141 @@
+"""Open a file to import as bytes, decompressed if it is gzipped, or the files in a zip archive."""
+
+import gzip
+import io
+import os
+import re
+import stat
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePath
+from typing import NamedTuple
+
+from locapi.errors import Misconfigured
+from locapi.importers.row import BrokenFile
+
+STANDARD_INPUT = "-"
+_BUFFER = 64 * 1024
+_GZIP_MAGIC = b"\x1f\x8b"
+# Office documents are zip archives, too, but not of files for import.
+_ARCHIVE = re.compile(rb"PK\x03\x04(?!.{26}(\[Content_Types\]|mimetype))", re.DOTALL)
+_ARCHIVE_HEAD = 64
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_MAX_DIRECTORY = 4 * 1024 * 1024  # of a zip archive; some 40,000 files
+_COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+_ENCRYPTED = 1
+
+
+class InputFile(NamedTuple):
+    """An open file: `raw` as stored, `stream` decompressed; `size` is None if it is unknown."""
+
+    name: str
+    raw: io.BufferedReader
+    stream: io.BufferedReader
+    size: int | None
+
+    def position(self) -> int:
+        """Return how many bytes of the file have been read; 0 if its size is unknown."""
+        return 0 if self.size is None else self.raw.tell()
+
+
+@contextmanager
+def opened(name: str) -> Iterator[InputFile]:
+    """Open the file of that name, or standard input for `-`.
+
+    Raises Misconfigured if it cannot be opened, and BrokenFile if it is gzipped but damaged.
+    """
+    with _open(name) as raw:
+        shown = "standard input" if name == STANDARD_INPUT else name
+        yield InputFile(shown, raw, _decompressed(raw), _size(raw))
+
+
+def _open(name: str) -> io.BufferedReader:
+    try:
+        is_stdin = name == STANDARD_INPUT
+        file = io.FileIO(0, closefd=False) if is_stdin else io.FileIO(name)
+    except OSError as error:
+        raise Misconfigured(f"cannot read {name}: {error.strerror}") from error
+    return io.BufferedReader(file, _BUFFER)
+
+
+def size_of(name: str) -> int | None:
+    """Return the size of a file, or None for a pipe, which is not opened. Raises Misconfigured."""
+    if name == STANDARD_INPUT or Path(name).is_fifo():
+        return None
+    with _open(name) as raw:
+        return _size(raw)
+
+
+def _size(raw: io.BufferedReader) -> int | None:
+    status = os.fstat(raw.fileno())
+    return status.st_size if stat.S_ISREG(status.st_mode) else None
+
+
+def _decompressed(stream: io.BufferedReader) -> io.BufferedReader:
+    """Return a stream without gzip compression and without a byte order mark."""
+    with translate_errors():
+        if stream.peek(2).startswith(_GZIP_MAGIC):
+            stream = io.BufferedReader(gzip.GzipFile(fileobj=stream), _BUFFER)
+        if stream.peek(3).startswith(_BYTE_ORDER_MARK):
+            stream.read(3)
+    return stream
+
+
+@contextmanager
+def translate_errors() -> Iterator[None]:
+    """Raise BrokenFile for an error of reading or decompressing."""
+    try:
+        yield
+    except (EOFError, OSError, zipfile.BadZipFile, zlib.error) as error:
+        reason = getattr(error, "strerror", None) or f"damaged or cut off: {error}"
+        raise BrokenFile(reason) from error
+
+
+def is_archive(file: InputFile) -> bool:
+    """Return whether a file is a zip archive."""
+    return _ARCHIVE.match(file.stream.peek(_ARCHIVE_HEAD)) is not None
+
+
+def members(archive: InputFile) -> Iterator[InputFile]:
+    """Yield the files in a zip archive. Raises BrokenFile."""
+    if archive.size is None or archive.stream is not archive.raw:
+        raise BrokenFile(
+            "a zip archive cannot be read from a pipe or another archive: unpack it first"
+        )
+    with translate_errors():
+        with zipfile.ZipFile(_Archive(archive.raw)) as opened_archive:
+            for member in opened_archive.infolist():
+                if not _is_hidden(member):
+                    with _open_member(opened_archive, member) as stream:
+                        name = f"{archive.name}/{member.filename}"
+                        yield archive._replace(name=name, stream=_decompressed(stream))
+
+
+def _is_hidden(member: zipfile.ZipInfo) -> bool:
+    """Return whether a member is a directory, a hidden file or metadata of macOS."""
+    path = PurePath(member.filename)
+    return member.is_dir() or path.name.startswith(".") or "__MACOSX" in path.parts
+
+
+def _open_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> io.BufferedReader:
+    if member.flag_bits & _ENCRYPTED or member.compress_type not in _COMPRESSIONS:
+        raise BrokenFile(
+            "the zip archive is encrypted or its compression is not supported: unpack it first"
+        )
+    return io.BufferedReader(archive.open(member), _BUFFER)  # type: ignore[arg-type]
+
+
+class _Archive:
+    """The bytes of a zip archive, with a limit for its directory, which is read at once."""
+
+    def __init__(self, file: io.BufferedReader) -> None:
+        self._file = file
+        self.seek, self.tell, self.seekable = file.seek, file.tell, file.seekable
+
+    def read(self, size: int = -1) -> bytes:
+        """Read that many bytes; without a size, what `zipfile` looks for at the end."""
+        if size > _MAX_DIRECTORY:
+            raise BrokenFile("the zip archive has too many files: unpack it first")
+        return self._file.read(size if size >= 0 else _MAX_DIRECTORY)
