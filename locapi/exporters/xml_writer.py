@@ -1,4 +1,4 @@
-"""XML by the standard library; numbers, of which there are most, as ready text."""
+"""Write XML to a stream: elements and text by the standard library, numbers as ready text."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -11,13 +11,13 @@ from xml.sax.xmlreader import AttributesImpl
 
 import orjson
 
-_NOT_IN_XML = str.maketrans("\ufffe\uffff", "\ufffd\ufffd")  # of what a user_id may hold
-
+# XML cannot hold these two characters, which a user_id may have.
+_REPLACEMENTS = str.maketrans("\ufffe\uffff", "\ufffd\ufffd")
 _EXPONENT = re.compile(r"[0-9.]+e-?[0-9]+")
 
 
-class Markup:
-    """An XML document on its way out; elements nest as the blocks do."""
+class XmlWriter:
+    """Write a document whose elements nest as the `with` blocks do."""
 
     def __init__(self, out: TextIO) -> None:
         self._out = out
@@ -26,29 +26,29 @@ class Markup:
 
     @contextmanager
     def element(self, name: str, **attributes: str) -> Iterator[None]:
-        """Begin an element, and end it where the block ends."""
+        """Write an element around what the block writes."""
         self._xml.startElement(name, AttributesImpl(attributes))
-        self.ready("\n")
+        self.raw("\n")
         yield
         self._xml.endElement(name)
-        self.ready("\n")
+        self.raw("\n")
 
     def text(self, name: str, content: str) -> None:
-        """Write an element that holds text; what XML cannot hold becomes U+FFFD."""
+        """Write an element with a text; a character that XML cannot hold becomes U+FFFD."""
         self._xml.startElement(name, AttributesImpl({}))
-        self._xml.characters(content.translate(_NOT_IN_XML))
+        self._xml.characters(content.translate(_REPLACEMENTS))
         self._xml.endElement(name)
-        self.ready("\n")
+        self.raw("\n")
 
-    def ready(self, markup: str) -> None:
-        """Write what is XML already."""
+    def raw(self, markup: str) -> None:
+        """Write text that is XML already."""
         self._out.write(markup)
 
 
-def numbers(rows: Sequence[tuple[float, ...]]) -> str:
-    """Return rows as `1.5,2.0],[3.5,4.0`, each number as `xsd:decimal` and so that it reads back.
+def decimals(rows: Sequence[tuple[float | None, ...]]) -> str:
+    """Return rows of numbers as `1.5,2.0],[3.5,null`, each number an exact `xsd:decimal`.
 
-    orjson writes them, all at once; only what it writes with an exponent is written again.
+    orjson formats all at once; those with an exponent, which are rare, are formatted again.
     """
     text = orjson.dumps(rows).decode()[2:-2]
     return _EXPONENT.sub(lambda found: f"{Decimal(found[0]):f}", text) if "e" in text else text

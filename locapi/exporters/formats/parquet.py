@@ -1,4 +1,4 @@
-"""Parquet, typed and compressed by zstd, in row groups that bound the memory."""
+"""Parquet: typed columns, compressed by zstd, in row groups of bounded size."""
 
 from collections.abc import Iterator
 from io import RawIOBase
@@ -7,16 +7,16 @@ from typing import Any, BinaryIO
 from pyarrow import RecordBatch, Table
 from pyarrow.parquet import ParquetWriter
 
-from locapi import tables
-from locapi.export import Minutes
+from locapi.exporters import arrow
+from locapi.exporters.query import Minutes
 
-_GROUP = 131_072  # rows
+ROW_GROUP = 131_072
 
 
 class _Output(RawIOBase):
-    """A file that takes no more once something failed.
+    """A file that discards what is written after a failure.
 
-    The library ends a file that is cut short as it ends a whole one, and nobody could tell.
+    ParquetWriter.close writes a footer even then, and a truncated file would look complete.
     """
 
     def __init__(self, out: BinaryIO) -> None:
@@ -24,21 +24,19 @@ class _Output(RawIOBase):
         self.failed = False
 
     def writable(self) -> bool:
-        """Tell the library that this is for writing."""
         return True
 
     def write(self, data: Any) -> int:
-        """Write, or drop what comes too late."""
         return len(data) if self.failed else self._out.write(data)
 
 
 def write(minutes: Minutes, out: BinaryIO) -> None:
-    """Write a file with a row each minute."""
+    """Write a file with a row for each minute."""
     output = _Output(out)
-    schema = tables.schema(minutes)
+    schema = arrow.schema(minutes)
     writer = ParquetWriter(output, schema, compression="zstd")
     try:
-        for group in _groups(tables.batches(minutes)):
+        for group in _groups(arrow.batches(minutes)):
             writer.write_table(Table.from_batches(group, schema))
     except BaseException:
         output.failed = True
@@ -48,10 +46,11 @@ def write(minutes: Minutes, out: BinaryIO) -> None:
 
 
 def _groups(batches: Iterator[RecordBatch]) -> Iterator[list[RecordBatch]]:
+    """Yield batches together once they have at least ROW_GROUP rows."""
     group: list[RecordBatch] = []
     for batch in batches:
         group.append(batch)
-        if sum(map(len, group)) >= _GROUP:
+        if sum(map(len, group)) >= ROW_GROUP:
             yield group
             group = []
     if group:

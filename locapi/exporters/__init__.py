@@ -1,0 +1,1 @@
+"""Export minutes: query them, average them over longer buckets, write them in some format."""
