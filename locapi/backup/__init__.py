@@ -1,0 +1,1 @@
+"""Dump the database to a file and restore it."""
