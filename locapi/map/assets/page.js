@@ -1,8 +1,8 @@
-// The page: controls, tables and what they say. Whatever comes from data is set as text.
+// The page's controls and tables. Data becomes text, never HTML.
 
-const TILES_NOTE = "Fetched from openstreetmap.org, which so learns where you look.";
-const MOST_TOLD = 3; // of users at one minute
-const PLAY_STEPS = 600; // the whole time line in a minute
+const TILES_NOTE = "Loaded from openstreetmap.org, which can see the area that you look at.";
+const MAX_LISTED = 3; // users at one minute
+const PLAY_STEPS = 600; // so playing the whole time line takes a minute at most
 const PLAY_MS = 100;
 const systemIsDark = matchMedia("(prefers-color-scheme: dark)");
 
@@ -36,11 +36,11 @@ class Page {
     element("play").addEventListener("click", () => (this.playing ? this._pause() : this._play()));
     element("theme").addEventListener("click", () => this._setTheme(!this.dark));
     systemIsDark.addEventListener("change", (event) => this._setTheme(event.matches));
-    map.on("mousemove", (event) => this._tell(this.layers.nearest(event.latlng)));
-    map.on("mouseout", () => this._tell(null));
+    map.on("mousemove", (event) => this._showTooltip(this.layers.nearest(event.latlng)));
+    map.on("mouseout", () => this._showTooltip(null));
     map.on("click", (event) => {
       const at = this.layers.nearest(event.latlng);
-      this._tell(at);
+      this._showTooltip(at);
       this._select(at);
     });
     map.on("circles", ({ missing }) => {
@@ -49,7 +49,7 @@ class Page {
     this._listenToRows();
   }
 
-  /** Rows are one stop for the Tab key; arrows lead from one to the next. */
+  /** The rows of a table are one Tab stop; arrow keys move between them. */
   _listenToRows() {
     for (const id of ["tracks", "minutes"]) {
       element(id).addEventListener("keydown", (event) => {
@@ -67,7 +67,7 @@ class Page {
     }
   }
 
-  // What is chosen.
+  // The selection.
 
   _fillChoice() {
     const { users } = this.minutes;
@@ -83,14 +83,14 @@ class Page {
     fillSelect("day", "All days", days.map((day) => [day, date(day)]));
   }
 
-  /** Show the tracks of the user and day that are chosen. */
+  /** Show the tracks of the selected user and day. */
   _choose() {
     const [user, day] = [element("user").value, element("day").value];
     const tracks = this.minutes.tracks.filter(
       (track) => (user === "" || track.user === Number(user)) && (day === "" || track.day === Number(day)),
     );
     this._pause();
-    this._tell(null);
+    this._showTooltip(null);
     this.layers.draw(tracks);
     this.tracks = tracks;
     this.times = this.minutes.times(tracks);
@@ -118,10 +118,10 @@ class Page {
       const [from, to] = [track.first, track.end - 1].map((at) => clock(this.minutes.minute[at]).slice(11));
       const user = this.minutes.users[track.user];
       const cells = [user, date(track.day), from, to, (track.end - track.first).toLocaleString("en")];
-      const made = row(cells, () => this._chooseTrack(track));
-      made.dataset.track = track.number;
-      setCurrent(made, this._isOnly(track));
-      return made;
+      const tr = row(cells, () => this._chooseTrack(track));
+      tr.dataset.track = track.number;
+      setCurrent(tr, this._isOnly(track));
+      return tr;
     });
   }
 
@@ -130,8 +130,8 @@ class Page {
   }
 
   _markTracks() {
-    for (const made of element("tracks").querySelectorAll("[data-track]")) {
-      setCurrent(made, this._isOnly(this.minutes.tracks[made.dataset.track]));
+    for (const tr of element("tracks").querySelectorAll("[data-track]")) {
+      setCurrent(tr, this._isOnly(this.minutes.tracks[tr.dataset.track]));
     }
   }
 
@@ -140,7 +140,7 @@ class Page {
     this._fillDays();
     element("day").value = track.day;
     this._choose();
-    element("map").scrollIntoView({ block: "nearest" }); // a phone shows one or the other
+    element("map").scrollIntoView({ block: "nearest" }); // a phone shows the map or the table
   }
 
   _fillMinutes() {
@@ -150,34 +150,34 @@ class Page {
     fillTable("minutes", places, (at) => this._minuteRow(at));
   }
 
-  /** Return the row of a minute, after one that tells of a gap before it. */
+  /** Return the row of a minute, after the row of the gap before it, if there is one. */
   _minuteRow(at) {
     const { time, user, lat, long, accuracy, speed, count } = this.minutes.texts(at);
-    const made = row([time, user, lat, long, accuracy, speed, count], () => this._select(at));
-    made.dataset.at = at;
-    setCurrent(made, this.found?.includes(at));
-    made.addEventListener("focusin", () => this._tell(at));
-    made.addEventListener("focusout", () => this._tell(null));
+    const tr = row([time, user, lat, long, accuracy, speed, count], () => this._select(at));
+    tr.dataset.at = at;
+    setCurrent(tr, this.found?.includes(at));
+    tr.addEventListener("focusin", () => this._showTooltip(at));
+    tr.addEventListener("focusout", () => this._showTooltip(null));
     const both = document.createDocumentFragment();
     const gap = this.minutes.gapBefore(at);
     if (gap !== null) both.append(gapRow(gap));
-    both.append(made);
+    both.append(tr);
     return both;
   }
 
-  // Hover and the time line.
+  // The tooltip and the time line.
 
-  _tell(at) {
-    if (at === this.told) return;
-    this.told = at;
-    this.layers.tell(at, at === null ? "" : numbers(this.minutes.texts(at)));
+  _showTooltip(at) {
+    if (at === this.tooltipAt) return;
+    this.tooltipAt = at;
+    this.layers.showTooltip(at, at === null ? "" : tooltip(this.minutes.texts(at)));
   }
 
   /** Go to the time of a minute. */
   _select(at) {
     if (at === null) return;
     this._pause();
-    element("time").value = place(this.times, this.minutes.minute[at]);
+    element("time").value = indexOf(this.times, this.minutes.minute[at]);
     this._scrub();
   }
 
@@ -189,16 +189,16 @@ class Page {
     this.layers.mark(found);
     this.layers.follow(found);
     this._sayNow(found);
-    for (const made of element("minutes").querySelectorAll("[data-at]")) {
-      setCurrent(made, found.includes(Number(made.dataset.at)));
+    for (const tr of element("minutes").querySelectorAll("[data-at]")) {
+      setCurrent(tr, found.includes(Number(tr.dataset.at)));
     }
   }
 
   _sayNow(found) {
-    const told = found.slice(0, MOST_TOLD).map((at) => line(sentence(this.minutes.texts(at))));
-    const others = found.length - told.length;
-    if (others) told.push(line(others === 1 ? "and 1 more user" : `and ${others} more users`));
-    element("now").replaceChildren(line(element("clock").textContent, "strong"), ...told);
+    const shown = found.slice(0, MAX_LISTED).map((at) => line(sentence(this.minutes.texts(at))));
+    const others = found.length - shown.length;
+    if (others) shown.push(line(others === 1 ? "and 1 more user" : `and ${others} more users`));
+    element("now").replaceChildren(line(element("clock").textContent, "strong"), ...shown);
   }
 
   _play() {
@@ -206,7 +206,7 @@ class Page {
     const step = Math.max(1, Math.ceil(this.times.length / PLAY_STEPS));
     if (Number(time.value) >= this.times.length - 1) time.value = 0;
     element("play").textContent = "Pause";
-    element("now").setAttribute("aria-live", "off"); // ten times a second is no help
+    element("now").setAttribute("aria-live", "off"); // ten announcements a second would be useless
     this.playing = setInterval(() => {
       time.value = Number(time.value) + step;
       this._scrub();
@@ -221,31 +221,32 @@ class Page {
     element("now").setAttribute("aria-live", "polite");
   }
 
-  // How it looks.
+  // Theme, base map and legend.
 
   _setTheme(dark) {
     this.dark = dark;
     document.documentElement.dataset.theme = dark ? "dark" : "light";
-    element("theme").setAttribute("aria-pressed", dark);
+    element("theme").textContent = dark ? "Light theme" : "Dark theme"; // what a click gives
     this.layers.setTheme(dark ? "dark" : "light");
   }
 
   _setTiles(on) {
     const why = location.protocol === "file:"
-      ? "OpenStreetMap answers only pages that come from a web server, not files; docs/MAP.md says how."
-      : navigator.onLine ? "" : "There is no network now.";
+      ? "OpenStreetMap serves only pages from a web server, not files; docs/MAP.md shows how."
+      : navigator.onLine ? "" : "There is no network connection.";
     if (on && why) element("tiles").checked = false;
     element("tiles-note").textContent = on ? why : TILES_NOTE;
     this.layers.setTiles(on && !why, () => {
-      element("tiles-note").textContent = "The base map, or a part of it, cannot be fetched.";
+      element("tiles-note").textContent = "The base map, or a part of it, could not be loaded.";
     });
   }
 
   _fillLegend() {
-    const { speeds, gap } = this.minutes.data;
+    const { speeds, maxStep } = this.minutes.data;
     const entries = speeds.map(([from, colour], number) => {
       const to = speeds[number + 1]?.[0];
-      const entry = line(to === undefined ? `${from} and more` : `${from} to ${to}`, "li");
+      const range = to === undefined ? `${from} and more` : `${from} to ${to}`;
+      const entry = line(from < 0 ? "unknown" : range, "li");
       const swatch = document.createElement("span");
       swatch.className = "swatch";
       swatch.style.backgroundColor = colour;
@@ -254,7 +255,7 @@ class Page {
     });
     element("legend").replaceChildren(...entries);
     element("gap-note").textContent =
-      `Circles are as wide as the accuracy. Where nothing came for more than ${gap} minutes, there is no line.`;
+      `A circle's radius is the accuracy. Positions more than ${maxStep} minutes apart are not joined.`;
   }
 }
 
@@ -264,7 +265,7 @@ async function open() {
   document.documentElement.dataset.theme = systemIsDark.matches ? "dark" : "light";
   const data = JSON.parse(element("data").textContent);
   if (data.minutes === 0) {
-    element("notice").textContent = "There are no minutes to show: none was rolled up yet, or none is of this user and time.";
+    element("notice").textContent = "No minutes match the user and the time. If fixes arrived since the last roll-up, run locctl rollup first.";
     element("notice").hidden = false;
     return;
   }
@@ -274,7 +275,7 @@ async function open() {
 }
 
 open().catch((error) => {
-  element("notice").textContent = `The tracks cannot be shown: ${error.message}`;
+  element("notice").textContent = `Cannot show the tracks: ${error.message}`;
   element("notice").hidden = false;
   throw error;
 });

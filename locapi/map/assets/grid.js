@@ -1,6 +1,7 @@
-// What there is without a base map.
+const LABEL_PX = 70;
+const SCALE_PX = 30;
 
-/** Lines of latitude and longitude with their degrees: what there is without a base map. */
+/** Lines of latitude and longitude with their degrees, shown while there is no base map. */
 class Grid {
   constructor(map) {
     this.map = map;
@@ -9,7 +10,8 @@ class Grid {
     this.style = { renderer: L.canvas({ pane: "grid" }), interactive: false, weight: 1 };
     this.group = L.layerGroup().addTo(map);
     this.visible = true;
-    map.on("moveend", () => this.draw());
+    // Also while it moves, so that no label leaves the edge that it belongs to.
+    map.on("move moveend resize", () => this.draw());
   }
 
   setColour(colour) {
@@ -40,7 +42,7 @@ class Grid {
     }
   }
 
-  /** Return the degrees between lines, given those of a pixel. */
+  /** Return the degrees between two lines, given the degrees of a pixel. */
   _step(degrees) {
     const steps = [45, 30, 10, 5, 2, 1];
     for (let part = 0.5; part > 1e-5; part /= 10) steps.push(part, part * 0.4, part * 0.2);
@@ -53,6 +55,9 @@ class Grid {
     const letter = degrees % 180 === 0 ? "" : degrees > 0 ? plus : minus;
     label.textContent = `${Math.abs(degrees).toFixed(digits)}° ${letter}`.trim();
     const className = `degrees degrees-${plus}`;
+    const [size, at] = [this.map.getSize(), this.map.latLngToContainerPoint(end)];
+    // It would be cut off at the right edge, or lie under the scale.
+    if (plus === "E" ? size.x - at.x < LABEL_PX : size.y - at.y < SCALE_PX) return;
     const icon = L.divIcon({ html: label, className, iconSize: null });
     L.marker(end, { icon, pane: "degrees", interactive: false, keyboard: false }).addTo(this.group);
   }

@@ -1,8 +1,8 @@
-// The minutes: unpacked, and what is asked of them. Knows neither the map nor the page.
+// The data: unpacks the columns and answers questions about minutes. Knows neither map nor page.
 
 const DAY = 24 * 60;
 
-/** Return the columns of `data`, each an Int32Array. */
+/** Return the columns of the page's data by name, each an Int32Array. */
 async function unpack(data) {
   const bytes = Uint8Array.from(atob(data.packed), (character) => character.charCodeAt(0));
   const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
@@ -35,46 +35,49 @@ class Minutes {
     return this.lat[at] / this.data.scales.lat;
   }
 
-  /** Return the longitude at which a minute is drawn, which may lie beyond 180. */
+  /** Return the longitude at which a minute is drawn, which may be beyond ±180. */
   drawnLongitude(at) {
     return this.long[at] / this.data.scales.long + 360 * this.turn[at];
   }
 
-  /** Return metres. */
+  /** Return the accuracy in metres, 0 if it is unknown. */
   radius(at) {
-    return this.accuracy[at] / this.data.scales.accuracy;
+    return Math.max(0, this.accuracy[at] / this.data.scales.accuracy);
   }
 
-  /** Return the class of speed of the line between two minutes, or of one minute. */
+  /** Return the speed class of a minute, or of the line between two. */
   speedClass(at, other = at) {
-    const speed = (this.speed[at] + this.speed[other]) / 2 / this.data.scales.speed;
-    return this.data.speeds.findLastIndex(([from]) => speed >= from);
+    const [a, b] = [this.speed[at], this.speed[other]];
+    // Below 0 is unknown; then the neighbour's counts, which may be unknown, too.
+    const speed = a < 0 ? b : b < 0 ? a : (a + b) / 2;
+    return this.data.speeds.findLastIndex(([from]) => speed / this.data.scales.speed >= from);
   }
 
-  /** Return how many minutes are missing between a minute and its track's last, null if few. */
+  /** Return how many minutes the gap before a minute has, null if there is no gap. */
   gapBefore(at) {
     const isFirst = at === this.tracks[this.trackOf[at]].first;
-    return isFirst || this.piece[at] === this.piece[at - 1] ? null : this.minute[at] - this.minute[at - 1] - 1;
+    return isFirst || this.segment[at] === this.segment[at - 1] ? null : this.minute[at] - this.minute[at - 1] - 1;
   }
 
-  /** Return the numbers of a minute as text, by column. */
+  /** Return the values of a minute as texts. */
   texts(at) {
     const text = (name, digits) => {
-      const over = this[name][at] === this.data.greatest ? "over " : "";
+      const over = this[name][at] === this.data.maxValue ? "over " : "";
       return over + (this[name][at] / this.data.scales[name]).toFixed(digits);
     };
+    const known = (name, digits) => (this[name][at] < 0 ? "unknown" : text(name, digits));
     return {
       time: clock(this.minute[at]),
       user: this.user(at),
       lat: text("lat", 6),
       long: text("long", 6),
-      accuracy: text("accuracy", 2),
-      speed: text("speed", 3),
+      accuracy: known("accuracy", 2),
+      speed: known("speed", 3),
       count: text("count", 0),
     };
   }
 
-  /** Return the distinct times of tracks, ascending. */
+  /** Return the distinct times of some tracks, sorted. */
   times(tracks) {
     const times = new Set();
     for (const { first, end } of tracks) {
@@ -83,20 +86,20 @@ class Minutes {
     return Int32Array.from(times).sort();
   }
 
-  /** Return the minutes of tracks at a time. */
+  /** Return the minutes of some tracks at a time. */
   at(time, tracks) {
     const found = [];
     for (const { first, end } of tracks) {
       if (this.minute[first] > time || this.minute[end - 1] < time) continue;
-      const at = first + place(this.minute.subarray(first, end), time);
+      const at = first + indexOf(this.minute.subarray(first, end), time);
       if (this.minute[at] === time) found.push(at);
     }
     return found;
   }
 }
 
-/** Return where `value` is, or would be, in ascending values. */
-function place(values, value) {
+/** Return the index at which `value` is, or would be, in sorted values. */
+function indexOf(values, value) {
   let [low, high] = [0, values.length];
   while (low < high) {
     const middle = (low + high) >> 1;
@@ -106,12 +109,12 @@ function place(values, value) {
   return low;
 }
 
-/** Return the text of a day, counted from 1970. */
+/** Return a day, counted from 1970, as text. */
 function date(day) {
   return new Date(day * DAY * 60_000).toISOString().slice(0, 10);
 }
 
-/** Return the text of a minute, counted from 1970. */
+/** Return a minute, counted from 1970, as text. */
 function clock(minute) {
   return new Date(minute * 60_000).toISOString().slice(0, 16).replace("T", " ");
 }

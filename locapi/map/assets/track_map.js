@@ -1,9 +1,9 @@
-// The map: what is drawn on it, by Leaflet. Knows nothing of the page's controls.
+// The map, drawn by Leaflet. Knows nothing of the page's controls.
 
-const MOST_CIRCLES = 1_000;
-const CIRCLES_ZOOM = 13; // further out they only hide the lines
+const MAX_CIRCLES = 1_000;
+const CIRCLES_ZOOM = 13; // further out, circles only hide the lines
 const NEAR_PX = 14;
-const GREATEST_RADIUS_M = 10_000_000; // a circle so wide is no circle on this map
+const MAX_RADIUS_M = 10_000_000; // a larger circle is not round on this map
 const THEMES = {
   light: { edge: "#3f4650", grid: "#c3c9d1" },
   dark: { edge: "#b4bdc8", grid: "#414b57" },
@@ -13,11 +13,12 @@ class TrackMap {
   constructor(element, minutes) {
     this.minutes = minutes;
     const zoomAnimation = !matchMedia("(prefers-reduced-motion: reduce)").matches;
-    this.map = L.map(element, { minZoom: 1, maxZoom: 19, zoomSnap: 0.5, zoomAnimation, fadeAnimation: false });
+    this.map = L.map(element, { minZoom: 1, maxZoom: 19, zoomSnap: 0.5, zoomAnimation, fadeAnimation: false, zoomControl: false });
+    L.control.zoom({ position: "topright" }).addTo(this.map); // the degrees are at the left edge
     this.map.attributionControl.setPrefix('<a href="https://leafletjs.com">Leaflet</a>');
     L.control.scale({ imperial: false }).addTo(this.map);
     this.grid = new Grid(this.map);
-    // A canvas each, so that what moves does not draw the others anew.
+    // Each has its own canvas, so moving a mark does not redraw the lines.
     this.lines = this._group("lines", 400);
     this.circles = this._group("circles", 410);
     this.marks = this._group("marks", 420);
@@ -34,7 +35,7 @@ class TrackMap {
     return group;
   }
 
-  /** Note where each minute lies on the map of the whole world. */
+  /** Compute the position of each minute on the map of the whole world. */
   _project() {
     const count = this.minutes.data.minutes;
     [this.x, this.y] = [new Float64Array(count), new Float64Array(count)];
@@ -60,27 +61,27 @@ class TrackMap {
     }
   }
 
-  /** Draw tracks, and nothing else, as lines and lone minutes, and bring all into view. */
+  /** Replace what is drawn by some tracks, and fit the view to them. */
   draw(tracks) {
     this.tracks = tracks;
     this.shown = new Set(tracks.map((track) => track.number));
     for (const group of [this.lines, this.marks]) group.clearLayers();
     this._fit();
-    const { whole, parts, lone } = this._lines();
+    const { edges, byClass, lone } = this._lines();
     const line = (latLngs, style) =>
       L.polyline(latLngs, { ...this.lines.style, ...style }).addTo(this.lines);
-    line(whole, { color: this.theme.edge, weight: 6, edged: true });
-    parts.forEach((part, number) => line(part, { color: this._colour(number), weight: 4 }));
-    // All edges first: where dots lie close, their colours are still seen.
+    line(edges, { color: this.theme.edge, weight: 6, edged: true });
+    byClass.forEach((lines, speedClass) => line(lines, { color: this._colour(speedClass), weight: 4 }));
+    // All edges first, so the colours of dots that lie close together stay visible.
     const edge = { ...this.lines.style, radius: 5, stroke: false, color: this.theme.edge, fillOpacity: 1, edged: true };
     for (const at of lone) L.circleMarker(this._position(at), edge).addTo(this.lines);
     for (const at of lone) this._dot(at, 4, { ...this.lines.style, stroke: false }).addTo(this.lines);
   }
 
-  /** Return lines of all colours, lines by class of speed, and the minutes that none meets. */
+  /** Return all lines, lines by speed class, and the minutes that no line joins. */
   _lines() {
-    const whole = [];
-    const parts = this.minutes.data.speeds.map(() => []);
+    const edges = [];
+    const byClass = this.minutes.data.speeds.map(() => []);
     const lone = [];
     for (const { first, end } of this.tracks) {
       let last = null;
@@ -88,11 +89,11 @@ class TrackMap {
         const position = this._position(at);
         if (this._joined(at)) {
           const from = this._position(at - 1);
-          if (at === first || !this._joined(at - 1)) whole.push([from]);
-          whole.at(-1).push(position);
+          if (at === first || !this._joined(at - 1)) edges.push([from]);
+          edges.at(-1).push(position);
           const speedClass = this.minutes.speedClass(at - 1, at);
-          if (speedClass !== last) parts[speedClass].push([from]);
-          parts[speedClass].at(-1).push(position);
+          if (speedClass !== last) byClass[speedClass].push([from]);
+          byClass[speedClass].at(-1).push(position);
           last = speedClass;
         } else {
           last = null;
@@ -100,13 +101,13 @@ class TrackMap {
         }
       }
     }
-    return { whole, parts, lone };
+    return { edges, byClass, lone };
   }
 
-  /** Return whether a line leads to a minute from the one before. */
+  /** Return whether a line joins a minute to the one before. */
   _joined(at) {
-    const { piece, trackOf } = this.minutes;
-    return at > 0 && at < piece.length && piece[at] === piece[at - 1] &&
+    const { segment, trackOf } = this.minutes;
+    return at > 0 && at < segment.length && segment[at] === segment[at - 1] &&
       this.shown.has(trackOf[at - 1]) && this.shown.has(trackOf[at]);
   }
 
@@ -118,17 +119,17 @@ class TrackMap {
   }
 
   _circle(at, style) {
-    const radius = Math.min(this.minutes.radius(at), GREATEST_RADIUS_M);
+    const radius = Math.min(this.minutes.radius(at), MAX_RADIUS_M);
     return L.circle(this._position(at), {
       radius, weight: 1, color: this.theme.edge, edged: true, ...style,
     });
   }
 
-  /** Draw each minute in view with its accuracy, unless they cannot be told apart. */
+  /** Draw each minute in view with its accuracy, unless there are too many. */
   _drawCircles() {
     this.circles.clearLayers();
     const inView = this.withCircles && this.map.getZoom() >= CIRCLES_ZOOM ? this._inView() : null;
-    const drawn = inView?.length <= MOST_CIRCLES;
+    const drawn = inView?.length <= MAX_CIRCLES;
     if (drawn) {
       const { style } = this.circles;
       for (const at of inView) {
@@ -159,7 +160,7 @@ class TrackMap {
     this._drawCircles();
   }
 
-  /** Return the minute at a place of the map, or null. */
+  /** Return the minute nearest to a position, or null if none is near. */
   nearest(latLng) {
     const point = this.map.options.crs.latLngToPoint(latLng, 0);
     let least = (NEAR_PX / this.map.getZoomScale(this.map.getZoom(), 0)) ** 2;
@@ -173,13 +174,13 @@ class TrackMap {
     return nearest;
   }
 
-  /** Show the numbers of a minute beside it; of null, none. */
-  tell(at, content) {
+  /** Show a tooltip at a minute, or hide it if `at` is null. */
+  showTooltip(at, content) {
     if (at === null) this.tooltip.close();
     else this.tooltip.setLatLng(this._position(at)).setContent(content).openOn(this.map);
   }
 
-  /** Mark minutes as those of the present time. */
+  /** Mark the minutes of the current time. */
   mark(found) {
     this.marks.clearLayers();
     for (const at of found) {
@@ -188,7 +189,7 @@ class TrackMap {
     }
   }
 
-  /** Move the map where none of these minutes is in view. */
+  /** Move the map if none of these minutes is in view. */
   follow(found) {
     const bounds = this.map.getBounds();
     if (found.length && !found.some((at) => bounds.contains(this._position(at)))) {
@@ -204,14 +205,14 @@ class TrackMap {
     this.map.fitBounds(bounds, { padding: [30, 30], maxZoom: 17, animate: false });
   }
 
-  /** Show or hide the base map; what cannot be fetched is told to `failed`, once. */
+  /** Show or hide the base map; call `failed` once if a tile cannot be fetched. */
   setTiles(on, failed) {
     this.tiles?.remove();
     this.grid.show(!on);
     if (!on) return;
     this.tiles = L.tileLayer(this.minutes.data.tiles, {
       maxZoom: 19,
-      referrerPolicy: "strict-origin-when-cross-origin", // the servers ask for it
+      referrerPolicy: "strict-origin-when-cross-origin", // required by the tile servers
       attribution: '© <a href="https://www.openstreetmap.org/copyright">OpenStreetMap</a> contributors',
     });
     this.tiles.once("tileerror", failed);

@@ -1,0 +1,1 @@
+"""Show tracks on a map: one HTML page that works offline."""
