@@ -1,4 +1,4 @@
-"""How far a command has come: on standard error, where that is a terminal."""
+"""Show a command's progress on stderr if that is a terminal."""
 
 import sys
 from contextlib import AbstractContextManager
@@ -8,6 +8,6 @@ import click
 
 
 def bar(label: str, length: int) -> AbstractContextManager[Any]:
-    """Return a bar, which is moved on by its `update`; elsewhere nothing is shown."""
+    """Return a progress bar; move it with `update`. It is hidden off a terminal."""
     hidden = not sys.stderr.isatty()
     return click.progressbar(length=length, label=label, file=sys.stderr, hidden=hidden)

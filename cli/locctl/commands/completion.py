@@ -10,9 +10,9 @@ _SHELLS = {"bash": BashComplete, "zsh": ZshComplete, "fish": FishComplete}
 @click.argument("shell", type=click.Choice(list(_SHELLS)))
 @click.pass_context
 def completion(ctx: click.Context, shell: str) -> None:
-    """Print the script that completes commands, options, choices and files in SHELL.
+    """Print the completion script for a shell.
 
-    Put it where the shell looks for such scripts, and open a new shell.
+    Save it where your shell looks for such scripts, and open a new shell.
 
     \b
     Example:
