@@ -1,6 +1,6 @@
-"""The whole way once: start, replay the sample tracks, roll up, export, show, clean up.
+"""Start the API, replay the sample tracks, roll up, export, print minutes, and clean up.
 
-Speaks HTTP and `locctl` only, as any user of locapi would.
+It uses HTTP and `locctl` only, as any user of locapi would.
 """
 
 import csv
@@ -40,7 +40,7 @@ def main() -> None:
 
 @contextmanager
 def _serving(env: Mapping[str, str], log: Path) -> Iterator[str]:
-    """Yield the base URL of a running API, and stop it in the end."""
+    """Yield the base URL of a running API, and stop it at the end."""
     port = _free_port()
     _say(f"starting the API on http://127.0.0.1:{port} (its log: {log})")
     with log.open("w") as out:
@@ -49,7 +49,7 @@ def _serving(env: Mapping[str, str], log: Path) -> Iterator[str]:
             env=env,
             stdout=out,
             stderr=out,
-            start_new_session=True,  # Ctrl-C is for us; we stop it when we are done with it
+            start_new_session=True,  # so that Ctrl-C reaches only this process, which then stops it
         )
     try:
         _wait_for(f"http://127.0.0.1:{port}/health", serve, log)
@@ -72,7 +72,7 @@ def _wait_for(url: str, serve: subprocess.Popen[bytes], log: Path) -> None:
     deadline = time.monotonic() + START_S
     while time.monotonic() < deadline and serve.poll() is None:
         try:
-            with urllib.request.urlopen(url, timeout=1):  # noqa: S310 - our own, on loopback
+            with urllib.request.urlopen(url, timeout=1):  # noqa: S310  our own URL, on loopback
                 return
         except OSError:
             time.sleep(0.05)
@@ -80,6 +80,7 @@ def _wait_for(url: str, serve: subprocess.Popen[bytes], log: Path) -> None:
 
 
 def _replay_and_export(env: Mapping[str, str], export: Path) -> None:
+    _say("replaying the sample tracks; dirt.ndjson has invalid rows on purpose, which get 400")
     _run(env, sys.executable, HERE / "simulate.py")
     _run(env, LOCCTL, "rollup")
     _run(env, LOCCTL, "export", "--output", export)

@@ -1,4 +1,4 @@
-"""List rows that no API may take: each one fault away from a good fix, or no fix at all."""
+"""Make rows that the API must refuse: a good fix with one fault, or no fix at all."""
 
 import json
 import math
@@ -39,11 +39,21 @@ WRONG_FORMAT: tuple[tuple[str, object], ...] = (
     ("altitude", 12.0),
 )
 
-NO_FIX = ("null", "[]", "3", '"a fix"', "{}", "{", "not JSON at all", "[" * 1000, '{"lat": 1e999}')
+NO_FIX = (
+    "null",
+    "[]",
+    "3",
+    '"a fix"',
+    "{}",
+    "{",
+    "not JSON at all",
+    "[" * 1_000 + "]" * 1_000,
+    '{"lat": 1e999}',
+)
 
 
 def dirty(good: dict[str, object]) -> Iterator[str]:
-    """Yield every kind of bad row that can be made from one good fix, each a line of text."""
+    """Yield every kind of bad row made from one good fix, each a line of text."""
     for left_out in good:
         yield json.dumps({name: value for name, value in good.items() if name != left_out})
     for name in good:

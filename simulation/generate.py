@@ -45,7 +45,7 @@ def instants(
 def fix(
     dice: Random, user: str, instant: datetime, zone: str, lat: float, long: float, speed: float
 ) -> Fix:
-    """Make what a phone sends at that instant, on a clock set to that zone."""
+    """Return what a phone sends at that instant, on a clock set to that zone."""
     local = instant.astimezone(ZoneInfo(zone)).replace(tzinfo=None)
     return {
         "timestamp": local.isoformat(" ", "milliseconds"),
@@ -60,7 +60,7 @@ def fix(
 def stroll(
     dice: Random, user: str, when: Iterable[datetime], start: Place, pace: float, zone: str
 ) -> Iterator[Fix]:
-    """Wander about from a place in or near New York, at about `pace` metres a second."""
+    """Yield a walk from a place in or near New York, at about `pace` metres a second."""
     lat, long = start
     north = east = 0.0
     before = None
@@ -75,7 +75,7 @@ def stroll(
 
 
 def with_repeats(dice: Random, track: Iterable[Fix]) -> Iterator[Fix]:
-    """Send half of the fixes again from elsewhere: right after, or up to five fixes later."""
+    """Yield the track with half of its fixes repeated from elsewhere, up to five fixes later."""
     waiting: list[tuple[int, Fix]] = []
     for number, good in enumerate(track):
         yield good
@@ -87,13 +87,13 @@ def with_repeats(dice: Random, track: Iterable[Fix]) -> Iterator[Fix]:
 
 
 def elsewhere(dice: Random, good: Fix) -> Fix:
-    """Move a fix by up to a hundred metres and keep its key."""
+    """Return the fix moved by up to a hundred metres, with the same key."""
     lat = float(str(good["lat"])) + (dice.random() - 0.5) * 0.002
     return {**good, "lat": round(lat, 6), "accuracy": round(30 + 70 * dice.random(), 1)}
 
 
 def new_york(dice: Random, name: str, users: int, pace: float) -> Iterator[Fix]:
-    """Several users at once, 1 to 30 fixes a minute, half of the keys repeated."""
+    """Yield several users at once, 1 to 30 fixes a minute, half of the keys repeated."""
     start = datetime(2017, 1, 1, 18, 5, tzinfo=UTC)  # 13:05 in New York
     tracks = []
     for number in range(1, users + 1):
@@ -118,7 +118,7 @@ FLIGHT = (
 
 
 def flight(dice: Random) -> Iterator[Fix]:
-    """From New York to Los Angeles, on a phone that takes each zone's wall time at its border."""
+    """Yield a flight from New York to Los Angeles, on a phone that follows each zone's time."""
     minutes = 320
     take_off = datetime(2017, 1, 14, 17, 0, tzinfo=UTC)
     west, east = FLIGHT[-1][1], FLIGHT[0][1]
@@ -131,7 +131,7 @@ def flight(dice: Random) -> Iterator[Fix]:
 
 
 def antimeridian(dice: Random) -> Iterator[Fix]:
-    """To and fro across 180 degrees on Taveuni, Fiji: a hundred metres to either side."""
+    """Yield a walk that crosses 180 degrees repeatedly, on Taveuni, Fiji."""
     start = datetime(2017, 6, 10, 20, 0, tzinfo=UTC)
     for instant in instants(dice, start, 45, 8, 12):
         seconds = (instant - start).total_seconds()
@@ -143,7 +143,7 @@ def antimeridian(dice: Random) -> Iterator[Fix]:
 
 
 def spring(dice: Random) -> Iterator[Fix]:
-    """Two users in the night clocks go forward; one phone is set three minutes late."""
+    """Yield two users in the night clocks go forward; one phone is set three minutes late."""
     start = datetime(2017, 3, 12, 6, 30, tzinfo=UTC)  # clocks change at 07:00 UTC
     punctual = instants(dice, start, 60, 4, 6)
     late = instants(dice, start, 33, 4, 6)
@@ -159,14 +159,14 @@ def spring(dice: Random) -> Iterator[Fix]:
 
 
 def autumn(dice: Random) -> Iterator[Fix]:
-    """One user in the night clocks go back, in order through both passes of the repeated hour."""
+    """Yield one user, in order, in the night in which clocks repeat an hour."""
     start = datetime(2017, 11, 5, 4, 40, tzinfo=UTC)  # clocks change at 06:00 UTC
     when = instants(dice, start, 150, 3, 5)
     return stroll(dice, "autumn", when, CENTRAL_PARK, 1.2, NEW_YORK)
 
 
 def sea(dice: Random) -> Iterator[Fix]:
-    """Four days across the Atlantic, where each 15 degrees of longitude are a zone."""
+    """Yield four days across the Atlantic, where each 15 degrees of longitude are a zone."""
     start = datetime(2017, 5, 2, tzinfo=UTC)
     days = 4
     for instant in instants(dice, start, days * 72, 1, 3, period_s=1200):
@@ -176,7 +176,7 @@ def sea(dice: Random) -> Iterator[Fix]:
 
 
 def dirt(dice: Random) -> Iterator[Fix | str]:
-    """One user whose good fixes have every kind of bad row between them."""
+    """Yield one user, with every kind of bad row between the good fixes."""
     start = datetime(2017, 1, 2, 18, 5, tzinfo=UTC)
     when = instants(dice, start, 30, 12, 12)
     track = stroll(dice, "dirt", when, CENTRAL_PARK, 1.2, NEW_YORK)
@@ -188,12 +188,12 @@ def dirt(dice: Random) -> Iterator[Fix | str]:
 
 
 def as_ndjson(rows: Iterable[Fix | str]) -> str:
-    """Write one JSON object a line; a row that is text already stays as it is."""
+    """Return one JSON object a line; a row that is text already stays as it is."""
     return "".join((row if isinstance(row, str) else json.dumps(row)) + "\n" for row in rows)
 
 
 def as_csv(fixes: Iterable[Fix]) -> str:
-    """Write a header and one fix a line."""
+    """Return a header and one fix a line."""
     text = io.StringIO()
     writer = csv.DictWriter(text, FIELDS, lineterminator="\n")
     writer.writeheader()
@@ -214,7 +214,7 @@ TRACKS: dict[str, Callable[[Random], str]] = {
 
 
 def generate(directory: Path) -> None:
-    """Write every track into the directory, which is made if need be."""
+    """Write every track into the directory, which is created if it does not exist."""
     directory.mkdir(parents=True, exist_ok=True)
     for name, track in TRACKS.items():
         (directory / name).write_bytes(track(Random(name)).encode())

@@ -1,4 +1,4 @@
-"""Count what became of the rows of a replay, and show it as a table."""
+"""Count what became of the rows of a replay, as a table."""
 
 import math
 from array import array
@@ -8,9 +8,9 @@ from time import perf_counter
 
 from simulation.replay import Answer
 
-EXAMPLES = 5
-REASONS = 10
-WIDTH = 60
+MAX_EXAMPLES = 5
+MAX_REASONS = 10
+MAX_WIDTH = 60
 
 
 class Tally:
@@ -27,22 +27,22 @@ class Tally:
 
     @property
     def failed(self) -> int:
-        """How many rows ended neither 200 nor 400."""
+        """Return the number of rows that ended with neither 200 nor 400."""
         return self._codes.total() - self._codes[200] - self._codes[400]
 
     def add(self, answer: Answer) -> None:
-        """Count one answer, and keep the first few that were no 200 as examples."""
+        """Count one answer, and keep the first few that are not 200 as examples."""
         self._codes[answer.code] += 1
         self._details[answer.code].update(map(shorten, answer.details))
         self._latencies_s.append(answer.seconds)
         self._retries += answer.retries
         self.failed_in_a_row = 0 if answer.code in (200, 400) else self.failed_in_a_row + 1
-        if answer.code != 200 and len(self.examples) < EXAMPLES:
+        if answer.code != 200 and len(self.examples) < MAX_EXAMPLES:
             reasons = "; ".join(map(shorten, answer.details))
             self.examples.append(f"{answer.place}: {answer.code or 'failed'}, {reasons}")
 
     def table(self) -> str:
-        """Lay everything out in two aligned columns."""
+        """Return all counts in two aligned columns."""
         lines = [*self._totals(), *self._answers(), *self._latency()]
         label_width = max(len(label) for label, _ in lines)
         value_width = max(len(value) for _, value in lines)
@@ -62,9 +62,9 @@ class Tally:
         for code, count in sorted(self._codes.items()):
             yield f"code {code}" if code else "no answer", f"{count:,}"
             details = sorted(self._details[code].items(), key=lambda item: (-item[1], item[0]))
-            for detail, times in details[:REASONS]:
+            for detail, times in details[:MAX_REASONS]:
                 yield f"  {detail}", f"{times:,}"
-            if rest := details[REASONS:]:
+            if rest := details[MAX_REASONS:]:
                 yield f"  {len(rest)} other reasons", f"{sum(times for _, times in rest):,}"
 
     def _latency(self) -> Iterator[tuple[str, str]]:
@@ -76,6 +76,6 @@ class Tally:
 
 
 def shorten(text: str) -> str:
-    """Make foreign text fit for one line of a table."""
-    text = "".join(sign if sign.isprintable() else "?" for sign in text)
-    return text if len(text) <= WIDTH else text[: WIDTH - 1] + "…"
+    """Return text without control characters, cut to fit a line of the table."""
+    text = "".join(char if char.isprintable() else "?" for char in text)
+    return text if len(text) <= MAX_WIDTH else text[: MAX_WIDTH - 1] + "…"

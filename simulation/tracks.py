@@ -1,4 +1,4 @@
-"""Read tracks, CSV or NDJSON, gzipped or not, as rows to be sent; judging them is the API's job."""
+"""Read tracks, CSV or NDJSON, gzipped or not, as rows to send. The API validates them."""
 
 import csv
 import gzip
@@ -15,7 +15,7 @@ File = io.BufferedReader | gzip.GzipFile
 
 
 class Row(NamedTuple):
-    """One request body, whose track it belongs to, and where it stands as `file:line`."""
+    """A request body, its user, and its place as `file:line`."""
 
     place: str
     user: str
@@ -23,11 +23,11 @@ class Row(NamedTuple):
 
 
 class UnreadableTrack(Exception):
-    """A file is no track; the text says what to do."""
+    """A file is no track; the message says what to do."""
 
 
 def read_track(path: Path) -> Iterator[Row]:
-    """Yield a file's rows in order, streaming; blank lines are passed over.
+    """Yield a file's rows in order, streaming, without blank lines.
 
     Raises UnreadableTrack.
     """
@@ -35,16 +35,18 @@ def read_track(path: Path) -> Iterator[Row]:
     kind = Path(name.removesuffix(".gz")).suffix
     if kind not in (".csv", ".ndjson", ".jsonl"):
         raise UnreadableTrack(
-            f"{path}: cannot tell its format; give a .csv, .ndjson or .jsonl file, or one with .gz."
+            f"{path}: unknown extension; give a .csv, .ndjson or .jsonl file, or one with .gz."
         )
     try:
         with gzip.open(path) if name.endswith(".gz") else path.open("rb") as file:
             yield from _csv_rows(path, file) if kind == ".csv" else _ndjson_rows(path, file)
     except OSError as error:
         reason = error.strerror or error
-        raise UnreadableTrack(f"{path}: {reason}; give a file that can be read.") from error
+        raise UnreadableTrack(
+            f"{path}: {reason}; check its path, permissions and compression."
+        ) from error
     except (EOFError, zlib.error, csv.Error) as error:
-        raise UnreadableTrack(f"{path}: damaged ({error}); give a whole file.") from error
+        raise UnreadableTrack(f"{path}: damaged ({error}); copy or download it again.") from error
 
 
 def _ndjson_rows(path: Path, file: File) -> Iterator[Row]:
