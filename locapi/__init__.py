@@ -15,16 +15,17 @@ def minutes(
     resolution: str = "1m",
     local_time: bool = False,
 ) -> "pyarrow.Table":
-    """Return minute averages of `[since, until)` as an Arrow table, by user and then minute.
+    """Return the minutes in `[since, until)` as an Arrow table, sorted by user and time.
 
-    The arguments are those of `locctl export`: a time without a zone is UTC; `resolution`
-    is as "5m", "1h" or "1d"; `local_time` adds the wall time at the position. Where `uri` is
-    None the settings say where the database is. Raises ValueError for an argument that cannot
-    be read, and LocapiError: Misconfigured, without the extra `export` among others, or
-    DatabaseUnavailable.
+    The arguments are those of `locctl export`: a time without a time zone is UTC, `resolution`
+    is a text such as "5m", "1h" or "1d", and `local_time` adds the local time at the position.
+    If `uri` is None, the settings name the database.
+
+    Raises ValueError for an invalid argument, Misconfigured for an invalid setting or without
+    the extra `export`, and DatabaseUnavailable.
     """
-    from locapi.errors import needing
+    from locapi.errors import require_extra
 
-    with needing("export"):
-        from locapi.tables import table
+    with require_extra("export"):
+        from locapi.exporters.arrow import table
     return table(uri, user, since, until, resolution, local_time)

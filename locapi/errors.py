@@ -1,20 +1,19 @@
-"""The errors locapi raises on purpose, split by whose fault they are."""
+"""The errors that locapi raises on purpose. Their text is one sentence for a person."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-RETRY_AFTER_S = 2  # what who is sent away is told to wait, where waiting helps
+RETRY_AFTER_S = 2  # for the Retry-After header
 
 
 class LocapiError(Exception):
-    """Anything that went wrong and was foreseen; its text is one sentence for a person."""
+    """Base class of all errors that are expected to happen."""
 
 
 class InvalidFix(LocapiError):
-    """The sender's fault: the body is not a fix and never will be.
+    """A fix is invalid; the same fix will be invalid again.
 
-    `fields` maps a field's name to what is wrong with it; it is empty when the
-    body as a whole cannot be read.
+    `fields` lists what is wrong with each field; it is empty if the body is not a JSON object.
     """
 
     def __init__(self, message: str, fields: Mapping[str, Sequence[str]] | None = None) -> None:
@@ -22,48 +21,71 @@ class InvalidFix(LocapiError):
         self.fields = {name: list(faults) for name, faults in (fields or {}).items()}
 
 
+class InvalidRequest(LocapiError):
+    """A parameter of a request is invalid; the text says what to do.
+
+    `fields` lists what is wrong with each parameter.
+    """
+
+    def __init__(self, message: str, fields: Mapping[str, Sequence[str]] | None = None) -> None:
+        super().__init__(message)
+        self.fields = {name: list(faults) for name, faults in (fields or {}).items()}
+
+
+class TooLarge(LocapiError):
+    """A body has more fixes or bytes than are accepted; the text says the limits."""
+
+
+class RequestTimeout(LocapiError):
+    """The request did not arrive in time; the client may send it again."""
+
+
 class Unauthorized(LocapiError):
-    """The sender's fault: the request bears no valid token."""
+    """The request has no valid token."""
+
+
+class MisdirectedRequest(LocapiError):
+    """The request is for a host name that this API does not serve."""
 
 
 class Forbidden(LocapiError):
-    """The sender's fault: the token is another user's than the fix."""
+    """The token does not permit the request."""
 
 
 class Misconfigured(LocapiError):
-    """The operator's fault: a setting or an argument cannot be used; the text says what to do."""
+    """A setting or an argument cannot be used; the text says what to do."""
 
 
 class Conflict(LocapiError):
-    """What is asked for would contradict what is there, or has changed meanwhile."""
+    """The requested change contradicts what is stored, or the data changed meanwhile."""
 
 
 class UnreadableFile(LocapiError):
-    """The file's fault: from some place on it cannot be read; the text says which and why."""
+    """A file, or the rest of it, cannot be read; the text says which file, from where and why."""
 
 
 class DatabaseUnavailable(LocapiError):
-    """Nobody's fault, or the database's: the same call may well succeed later."""
+    """The database did not answer, or not in time; the same call may succeed later."""
 
 
 class DatabaseRefused(LocapiError):
-    """The database answered, and the answer was no: its rights, its disk or a bug of ours."""
+    """The database refused a command: because of its rights, its disk, or a bug in locapi."""
 
 
 class Overloaded(LocapiError):
-    """More is asked for than can be done now; the same call may well succeed later."""
+    """Too much is in progress; the same call may succeed later."""
 
 
 class ApiUnreachable(LocapiError):
-    """The API, or whatever is at its address, does not tell what it answered."""
+    """There is no usable response from the API's address."""
 
 
 @contextmanager
-def needing(extra: str) -> Iterator[None]:
-    """Raise Misconfigured, naming the extra, where a library that it brings is not there."""
+def require_extra(extra: str) -> Iterator[None]:
+    """Raise Misconfigured with the name of the extra if one of its libraries is missing."""
     try:
         yield
     except ModuleNotFoundError as error:
         raise Misconfigured(
-            f"this needs {error.name}, which is not installed; pip install 'locapi[{extra}]'"
+            f"this needs {error.name}, which is not installed. Run pip install 'locapi[{extra}]'"
         ) from error

@@ -1,10 +1,12 @@
-"""How the program speaks: lines for a person at a terminal, one JSON object a line for a machine.
+"""Log to stderr: plain text on a terminal, else one JSON object a line.
 
-No message of an exception is shown, as it may quote a value: its type and the stack tell enough.
+The message of an exception is not logged, because it may contain a value that a user sent. Its
+type and its stack are.
 """
 
 import logging
 import os
+import re
 import sys
 import time
 import traceback
@@ -16,10 +18,14 @@ from typing import Any, TextIO
 
 from pythonjsonlogger.json import JsonFormatter
 
+from locapi.text import printable
+
 request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
 
-_OURS = ("locapi", "cli")
+_OURS = ("locapi", "locctl")
 _EVERY_S = 60.0
+MAX_KINDS = 100  # of messages of libraries, in a minute
+_VALUES = re.compile(r"\(.*\)|'[^']*'|\"[^\"]*\"|\b[0-9a-fA-Fx.:]*[0-9][0-9a-fA-Fx.:]*")
 
 _ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
 
@@ -27,7 +33,7 @@ _ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None] | tup
 def configure(stream: TextIO | None = None, *, quiet: bool = False) -> None:
     """Log to standard error from here on: plain text if it is a terminal, else JSON.
 
-    What is quiet tells warnings and errors only.
+    With `quiet`, log warnings and errors only.
     """
     stream = stream or sys.stderr
     handler = logging.StreamHandler(stream)
@@ -45,11 +51,20 @@ def stack(error: BaseException) -> str:
     return f"{type(error).__name__} at {' < '.join(reversed(calls)) or 'an unknown place'}"
 
 
+def template(message: str) -> str:
+    """Return the first line of a message without values, so that repeats of it are equal."""
+    return _VALUES.sub("#", message.partition("\n")[0])[:80]
+
+
 class Plain(logging.Formatter):
     """`LEVEL message`, for a person."""
 
     def __init__(self) -> None:
         super().__init__("%(levelname)s %(message)s")
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line without characters that a terminal would act on."""
+        return "\n".join(map(printable, super().format(record).split("\n")))
 
     def formatException(self, ei: Any) -> str:  # noqa: N802  logging's name
         """Return the type and the stack."""
@@ -79,7 +94,7 @@ class Json(JsonFormatter):
 
 
 class _Foreign:
-    """Lets what libraries say pass once a minute by its template, and its first line only."""
+    """A filter that passes each kind of a library's messages once a minute, its first line only."""
 
     def __init__(self) -> None:
         self._said_at: dict[tuple[str, str], float] = {}
@@ -88,10 +103,12 @@ class _Foreign:
         if record.name.partition(".")[0] in _OURS:
             return True
         # What asyncio adds on further lines shows the values of what failed.
+        kind, now = (record.name, template(str(record.msg))), time.monotonic()
         record.msg, record.args = record.getMessage().partition("\n")[0], ()
-        kind, now = (record.name, record.msg[:80]), time.monotonic()
         if now - self._said_at.get(kind, -_EVERY_S) < _EVERY_S:
             return False
         self._said_at = {k: at for k, at in self._said_at.items() if now - at < _EVERY_S}
+        if len(self._said_at) >= MAX_KINDS:
+            return False
         self._said_at[kind] = now
         return True

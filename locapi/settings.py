@@ -1,4 +1,4 @@
-"""What can be set, each declared once: variable, default, meaning, how to read and to show it."""
+"""Declare each setting once: its variable, default, meaning, parser and how it is shown."""
 
 import dataclasses
 import difflib
@@ -14,23 +14,24 @@ import platformdirs
 from locapi.errors import Misconfigured
 
 _DATABASE_BYTES = 63
+ANY_HOST = "*"
 _TAKEN_BY_MONGODB = ("admin", "config", "local")
 
 
 def redacted(uri: str) -> str:
-    """Return a database's URI with nothing of it but scheme, hosts and name: no secret, ever."""
+    """Return a database's URI without user, password and the values of options."""
     scheme, mark, rest = uri.partition("://")
-    # By the last @, and only then by the ?: in a bad URI either may be part of the password.
+    # Split at the last @ first, because in an invalid URI a password may contain @ and ?.
     _, at, hosts = rest.rpartition("@")
     hosts, options, _ = hosts.partition("?")
     return f"{scheme}://{'***@' if at else ''}{hosts}{'?***' if options else ''}" if mark else "***"
 
 
 def _database_name(name: str) -> str:
-    """Return the name if MongoDB takes it, on whichever system it runs."""
+    """Return the name if MongoDB accepts it on every operating system."""
     if re.search(r'[/\\. "$*<>:|?\x00]', name) or len(os.fsencode(name)) > _DATABASE_BYTES:
         raise ValueError(
-            f'a name has at most {_DATABASE_BYTES} bytes and none of the signs /\\. "$*<>:|?'
+            f'a name has at most {_DATABASE_BYTES} bytes and none of the characters /\\. "$*<>:|?'
         )
     if name.lower() in _TAKEN_BY_MONGODB:
         raise ValueError(f"MongoDB keeps {', '.join(_TAKEN_BY_MONGODB)} for itself")
@@ -46,8 +47,24 @@ def _path(path: str) -> Path:
 
 def _auth(word: str) -> str:
     if word not in ("off", "token"):
-        raise ValueError("write off or token")
+        raise ValueError(f"it must be off or token, not {word!r}")
     return word
+
+
+def _days(text: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,5}", text) or not int(text):
+        raise ValueError(f"it must be a number of days from 1 to 99999, not {text!r}")
+    return int(text)
+
+
+def _kept_rejects(word: str) -> str:
+    if word not in ("apps", "all"):
+        raise ValueError(f"it must be apps or all, not {word!r}")
+    return word
+
+
+def _hosts(names: str) -> frozenset[str]:
+    return frozenset(name.strip().lower() for name in names.split(","))
 
 
 def _setting(
@@ -59,7 +76,7 @@ def _setting(
     show: Callable[[Any], str] = repr,
     shown: str | None = None,
 ) -> Any:
-    """Declare a setting: `parse` raises ValueError with what is wrong; `show` bares no secret."""
+    """Declare a setting; `parse` raises ValueError with what is wrong, `show` hides secrets."""
     metadata = {
         "variable": variable,
         "doc": doc,
@@ -103,18 +120,39 @@ class Settings:
     auth: str = _setting(
         "LOCAPI_AUTH",
         "off",
-        "`token`: who sends a fix must bear a token of its user; `off`: anyone may send anything",
+        "`token`: each fix needs a token of its user; `off`: anyone may send any fix",
         parse=_auth,
     )
 
+    allowed_hosts: frozenset[str] | None = _setting(
+        "LOCAPI_ALLOWED_HOSTS",
+        None,
+        "with `LOCAPI_AUTH=off`: names that the `Host` header may contain besides `localhost` and "
+        "loopback addresses, separated by commas; `*` allows any",
+        parse=_hosts,
+        show=lambda hosts: "none" if hosts is None else ",".join(sorted(hosts)),
+        shown="none; any with `--insecure-open`",
+    )
+
+    rejects_days: int = _setting(
+        "LOCAPI_REJECTS_DAYS", 30, "days after which a reject is deleted", parse=_days
+    )
+    keep_rejects: str = _setting(
+        "LOCAPI_KEEP_REJECTS",
+        "apps",
+        "`apps`: keep rejects of OwnTracks and Overland; `all`: also of `PUT /location` and "
+        "`POST /locations`",
+        parse=_kept_rejects,
+    )
+
     def __repr__(self) -> str:
-        """Show every setting, but no secret."""
+        """Return every setting as text, without secrets."""
         shown = (f"{row['name']}={row['show'](getattr(self, row['name']))}" for row in describe())
         return f"Settings({', '.join(shown)})"
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str] = os.environ) -> "Settings":
-        """Read the settings; raises Misconfigured for one that does not exist or a bad value.
+        """Read the settings; raises Misconfigured for an unknown one or an invalid value.
 
         A variable set to the empty string counts as not set.
         """
@@ -135,11 +173,11 @@ def _refuse_unknown(given: Mapping[str, str]) -> None:
     for name in sorted(given):
         if name.startswith("LOCAPI_") and name not in known:
             near = difflib.get_close_matches(name, known, n=1, cutoff=0.8)
-            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
+            hint = f"did you mean {near[0]}?" if near else f"the settings are {', '.join(known)}"
             raise Misconfigured(f"{name}: no such setting; {hint}")
 
 
 def describe() -> Iterator[Mapping[str, Any]]:
-    """Yield each setting's name and all it was declared with: the manual's table."""
+    """Yield each setting's name and declaration, as docs/REFERENCE.md lists them."""
     for field in dataclasses.fields(Settings):
         yield {"name": field.name, **field.metadata}
