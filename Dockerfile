@@ -10,9 +10,9 @@ RUN pip --python /venv install --require-hashes -r requirements.txt
 
 # The lock with all extras also pins what builds the project.
 COPY requirements-dev.txt ./
-RUN pip install --require-hashes --constraint requirements-dev.txt setuptools
+RUN pip install --require-hashes --constraint requirements-dev.txt poetry-core
 
-COPY pyproject.toml README.md ./
+COPY pyproject.toml README.md LICENSE ./
 COPY locapi locapi
 COPY cli cli
 RUN pip wheel --no-deps --no-build-isolation --wheel-dir wheels . \
@@ -27,11 +27,12 @@ COPY --from=build /venv /venv
 USER 10001:10001
 EXPOSE 5000
 
-# Not urllib: it would ask a proxy that the environment names.
-HEALTHCHECK --interval=30s --timeout=5s --start-period=60s --start-interval=2s CMD ["python", "-c", "\
+# Whether the process responds, not whether the database does: an orchestrator that restarts
+# unhealthy containers would help nobody by restarting this one. urllib would use a proxy.
+HEALTHCHECK --interval=30s --timeout=10s --start-period=120s CMD ["python", "-c", "\
 from http.client import HTTPConnection; \
-api = HTTPConnection('127.0.0.1', 5000, timeout=4); \
-api.request('GET', '/health'); \
+api = HTTPConnection('127.0.0.1', 5000, timeout=8); \
+api.request('GET', '/livez'); \
 raise SystemExit(api.getresponse().status != 200)"]
 
 ENTRYPOINT ["locctl"]

@@ -1,61 +1,67 @@
-// The health check of mongo: healthy is a member of the set where locapi's user may do what stands
-// here, and nothing else. The first of MEMBERS makes the set, its primary the users. What lacks is made, step by step, so it may be cut off and repeated: on a
-// new volume, on one of before there were users, and when a password or the rights change.
+// Health check of a mongod. A member is healthy once it belongs to the replica set and locapi's
+// user has exactly the rights below. Until then this takes the next step to get there: the first of
+// MEMBERS initiates the set, and the primary creates the users. Each step can be repeated, so a
+// check may be interrupted, and a changed password or right is set by the next one.
+
 const rights = {
-  fixes: ["find", "insert", "remove"], // never "update": a fix stays as it was sent
+  fixes: ["find", "insert", "remove"], // no "update": a fix stays as it was sent
   minutes: ["find", "insert", "update", "remove"],
   watermarks: ["find", "insert", "update"],
   erasures: ["find", "insert", "update", "remove"],
+  rejects: ["find", "insert", "remove"],
+  tombstones: ["find", "insert", "update", "remove"],
+  quarantine: ["find", "insert", "update", "remove"],
   tokens: ["find", "insert", "update", "remove"],
 };
 
 const privileges = Object.entries(rights).map(([collection, actions]) => ({
   resource: { db: "locapi", collection },
-  actions: [...actions, "createCollection", "createIndex", "listIndexes", "collMod"],
+  actions: [...actions, "createCollection", "createIndex", "listIndexes", "collMod", "collStats"],
 }));
-// By which `locctl init` compares what is there, and `locctl status` tells how much disk is left;
-// they tell names, forms and sizes, not what is stored.
+// For `locctl init --check` and `locctl status`: names, options and sizes, but no documents.
 privileges.push({ resource: { db: "locapi", collection: "" }, actions: ["listCollections", "dbStats"] });
+
+const members = (process.env.MEMBERS || "mongo").split(" ");
 const admin = db.getSiblingDB("admin");
 const locapi = db.getSiblingDB("locapi");
 
 function secret(name) {
-  return fs.readFileSync(`/run/secrets/${name}`, "utf8").replace(/\n$/, "");
+  return fs.readFileSync(`/run/secrets/${name}`, "utf8").trim();
 }
 
-function logIn(database, user, file) {
+function logIn(database, user) {
   try {
-    return database.auth(user, secret(file)).ok === 1;
+    return database.auth(user, secret(`mongodb_${user}_password`)).ok === 1;
   } catch (error) {
     if (error.codeName === "AuthenticationFailed") return false;
     throw error;
   }
 }
 
-function inOrder(list) {
+function sorted(list) {
   return JSON.stringify(
     list.map(({ resource, actions }) => [resource.db, resource.collection, ...[...actions].sort()]).sort(),
   );
 }
 
-function mayDoWhatItMust() {
-  if (!logIn(locapi, "locapi", "mongodb_locapi_password")) return false;
+function userIsReady() {
+  if (!logIn(locapi, "locapi")) return false;
   const status = locapi.runCommand({ connectionStatus: 1, showPrivileges: true });
-  return inOrder(status.authInfo.authenticatedUserPrivileges) === inOrder(privileges);
+  return sorted(status.authInfo.authenticatedUserPrivileges) === sorted(privileges);
 }
 
-function becomeRoot() {
-  if (logIn(admin, "root", "mongodb_root_password")) return;
+function logInAsRoot() {
+  if (logIn(admin, "root")) return;
   try {
-    // Whoever is on this host may make the first user, and only that.
+    // Without a password, mongod lets a local client create the first user and nothing else.
     admin.createUser({ user: "root", pwd: secret("mongodb_root_password"), roles: ["root"] });
   } catch {
-    throw new Error("the volume's root has another password than docker/secrets/mongodb_root_password");
+    throw new Error("the database's root user has another password than /run/secrets/mongodb_root_password");
   }
-  admin.auth("root", secret("mongodb_root_password"));
+  logIn(admin, "root");
 }
 
-function makeUser() {
+function setUpUser() {
   if (locapi.getRole("locapi")) locapi.updateRole("locapi", { privileges, roles: [] });
   else locapi.createRole({ role: "locapi", privileges, roles: [] });
   const user = { pwd: secret("mongodb_locapi_password"), roles: ["locapi"] };
@@ -63,21 +69,20 @@ function makeUser() {
   else locapi.createUser({ user: "locapi", ...user });
 }
 
-const names = (process.env.MEMBERS || "mongo").split(" ");
-
-function makeSet() {
-  const members = names.map((name, _id) => ({ _id, host: `${name}:27017` }));
-  // Elections begin after half the usual time: phones wait for them.
-  rs.initiate({ _id: "rs0", members, settings: { electionTimeoutMillis: 5000 } });
+function initiateSet() {
+  rs.initiate({
+    _id: "rs0",
+    members: members.map((name, _id) => ({ _id, host: `${name}:27017` })),
+    settings: { electionTimeoutMillis: 5000 }, // half of the default: phones wait for elections
+  });
+  for (let tries = 0; tries < 100 && !db.hello().isWritablePrimary; tries++) sleep(100);
 }
 
-const hello = db.hello();
-if (!hello.isWritablePrimary && !hello.secondary) {
-  if (!hello.setName && os.hostname() === names[0]) makeSet();
-  quit(1);
-}
-if (!mayDoWhatItMust()) {
-  if (hello.secondary) quit(1);
-  becomeRoot();
-  makeUser();
+if (!db.hello().setName && os.hostname() === members[0]) initiateSet();
+const { isWritablePrimary, secondary } = db.hello();
+if (!isWritablePrimary && !secondary) quit(1);
+if (!userIsReady()) {
+  if (secondary) quit(1);
+  logInAsRoot();
+  setUpUser();
 }

@@ -1,19 +1,38 @@
 #!/bin/sh
-# Make the passwords and the key that docker-compose.yml hands out, each once: none is overwritten.
+# Make the secrets of the database, each once: its root's password, locapi's password, and the key
+# by which the members of the replica set know each other.
+#
+# Compose runs this at every start, on its volume "secrets". A file of yours in docker/secrets goes
+# before what the volume has. To make such files, run this without an argument.
 set -eu
-umask 022
+umask 077
 cd "$(dirname "$0")"
+into=${1:-secrets}
+mkdir -p "$into"
 
-# The containers' users must be able to read the files; the directory keeps everyone else out.
-mkdir -p secrets
-chmod 700 secrets
+random() {
+  hex=$(od -An -v -tx1 -N32 /dev/urandom | tr -d ' \n')
+  [ ${#hex} = 64 ] || { echo "cannot read 32 bytes from /dev/urandom" >&2; exit 1; }
+  printf '%s\n' "$hex"
+}
 
-for name in mongodb_root_password mongodb_locapi_password mongodb_keyfile; do
-  [ ! -e "secrets/$name" ] || continue
-  random=$(od -An -v -tx1 -N32 /dev/urandom | tr -d ' \n')
-  [ ${#random} = 64 ] || { echo "no 32 bytes could be read from /dev/urandom" >&2; exit 1; }
-  printf '%s\n' "$random" >"secrets/.$name"
-  chmod 444 "secrets/.$name"
-  mv "secrets/.$name" "secrets/$name"
-  echo "made docker/secrets/$name" >&2
-done
+# A secret appears whole or not at all, so this may be interrupted, repeated and run twice at once.
+place() {
+  name=$1 mode=$2 owner=$3
+  new=$(mktemp "$into/.new.XXXXXX")
+  if [ "$into" != secrets ] && [ -e "secrets/$name" ]; then
+    cat "secrets/$name" >"$new"
+    chmod "$mode" "$new"
+    mv -f "$new" "$into/$name"
+  elif [ ! -e "$into/$name" ]; then
+    random >"$new"
+    chmod "$mode" "$new"
+    ln "$new" "$into/$name" 2>/dev/null || [ -e "$into/$name" ]  # another one was faster
+  fi
+  rm -f "$new"
+  [ "$into" = secrets ] || chown "$owner" "$into/$name"
+}
+
+place mongodb_root_password 400 mongodb
+place mongodb_keyfile 400 mongodb
+place mongodb_locapi_password 440 mongodb:10001  # 10001 is locapi in the Dockerfile
