@@ -1,0 +1,1 @@
+"""What an operator loads into other programs: alarms, a dashboard, a Kubernetes manifest."""
