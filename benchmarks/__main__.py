@@ -11,14 +11,18 @@ from typing import Any
 import click
 
 from benchmarks import (
+    batch,
     costs,
     export,
     growth,
     importing,
     ingest,
     lone,
+    marks,
     memory,
+    page,
     prune,
+    readers,
     rollup,
     seen,
     servers,
@@ -27,33 +31,33 @@ from benchmarks import (
     tokens,
 )
 from benchmarks.harness import Row, table
-from locapi import embedded
+from locapi.storage import embedded
 
 RESULTS = Path(__file__).with_name("results.json")
 USUAL = (
     "ingest",
+    "batch",
     "lone",
     "import",
     "rollup",
     "export",
     "prune",
-    "memory",
-    "seen",
-    "tokens",
-    "shares",
 )
 
 
 MEASUREMENTS: dict[str, Callable[[], list[Row]]] = {
     "ingest": ingest.measure,
+    "batch": batch.measure,
     "lone": lone.measure,
     "import": importing.measure,
     "rollup": rollup.measure,
     "export": export.measure,
     "prune": prune.measure,
     "memory": memory.measure,
+    "marks": marks.measure,
     "seen": seen.measure,
     "tokens": tokens.measure,
+    "readers": readers.measure,
     "shares": shares.measure,
     "servers": servers.measure,
     "growth": growth.measure,
@@ -64,19 +68,23 @@ MEASUREMENTS: dict[str, Callable[[], list[Row]]] = {
 @click.command()
 @click.argument("names", metavar="[MEASUREMENT]...", nargs=-1)
 def main(names: tuple[str, ...]) -> None:
-    """Measure all but servers, growth and capacity; or what is named, which may be those too.
+    """Measure what docs/PERFORMANCE.md shows, and write its table; or what is named.
 
-    Capacity also writes its tables into docs/SCALING.md.
+    Capacity writes its tables into docs/SCALING.md.
     """
     if unknown := set(names) - set(MEASUREMENTS):
         raise click.UsageError(f"{', '.join(unknown)}: there are {', '.join(MEASUREMENTS)}")
-    rows = {}
+    load, _, _ = os.getloadavg()
+    groups = {}
     for name in names or USUAL:
         click.echo(f"measuring {name}", err=True)
-        rows[name] = MEASUREMENTS[name]()
-    click.echo(table([row for group in rows.values() for row in group]))
-    results = {name: [row.as_dict() for row in group] for name, group in rows.items()}
+        groups[name] = MEASUREMENTS[name]()
+    rows = [row for group in groups.values() for row in group]
+    click.echo(table(rows))
+    results = {name: [row.as_dict() for row in group] for name, group in groups.items()}
     _keep(results)
+    if not names:
+        page.write(rows, _machine(), load)
     if "capacity" in results:
         sizing.write(results["capacity"])
 
@@ -97,7 +105,7 @@ def _machine() -> dict[str, Any]:
         "memory_gb": round(pages / 1e9, 1),
         "kernel": platform.release(),
         "python": platform.python_version(),
-        "mongod": version.stdout.split()[2],
+        "mongod": version.stdout.split()[2].removeprefix("v"),
     }
 
 

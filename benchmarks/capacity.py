@@ -1,4 +1,4 @@
-"""What a load asks for, told from what one machine was measured to take: a pure model."""
+"""Predict the resources that a load needs, from measurements on one machine, without I/O."""
 
 import math
 from collections.abc import Mapping
@@ -7,7 +7,7 @@ from statistics import fmean
 
 DENSE_S, SPARSE_S = 1, 30  # seconds between two fixes of a user
 RHYTHMS = (DENSE_S, SPARSE_S)
-FIT = (4_000, 32_000)  # fixes by which the costs are told
+FIT = (4_000, 32_000)  # fixes from which the costs are calculated
 CHECK = (8_000, 16_000)  # fixes at which they are checked
 DAY_S, MINUTE_S = 86_400, 60
 WITHIN = 0.25
@@ -20,19 +20,19 @@ Measured = Mapping[tuple[str, int, int], float]  # by quantity, rhythm and fixes
 
 @dataclass(frozen=True)
 class Cost:
-    """What is taken for each fix, and for each minute that the fixes make."""
+    """The cost of each fix, and of each minute that the fixes make."""
 
     fix: float
     minute: float = 0.0
 
     def of(self, fixes: float, minutes: float) -> float:
-        """Return what so many fixes, in so many minutes, take."""
+        """Return the cost of so many fixes in so many minutes."""
         return self.fix * fixes + self.minute * minutes
 
 
 @dataclass(frozen=True)
 class Costs:
-    """What locapi takes: µs of a core, and bytes."""
+    """The costs of locapi: µs of a core, and bytes."""
 
     api_cpu: Cost
     insert_cpu: Cost
@@ -79,7 +79,7 @@ class Assumed:
 
 @dataclass(frozen=True)
 class Need:
-    """What a load asks for: cores, bytes a day, bytes kept, processes, shards."""
+    """What a load needs: cores, bytes a day, bytes kept, processes, shards."""
 
     fixes: float
     api_cores: float
@@ -90,11 +90,11 @@ class Need:
     oplog_day: float
     disk: float
     shards: int | None  # None where no number is enough
-    first: str  # what asks for the most shards
+    first: str  # what determines how many shards
 
 
 def need(load: Load, costs: Costs, assumed: Assumed | None = None) -> Need:
-    """Return what a load asks for."""
+    """Return what a load needs."""
     assumed = assumed or Assumed()
     core_us = 1e6 * assumed.busy
     fold_us = costs.fold_cpu.of(load.fixes, load.minutes)
@@ -111,8 +111,8 @@ def need(load: Load, costs: Costs, assumed: Assumed | None = None) -> Need:
     room = assumed.shard_disk * assumed.full
     asked = {
         "mongod's cores": mongod_us / core_us / left if left > 0 else math.inf,
-        "disk, of raw fixes": (raw + minutes) / room if raw >= minutes else 0.0,
-        "disk, of minutes": (raw + minutes) / room if minutes > raw else 0.0,
+        "disk space for raw fixes": (raw + minutes) / room if raw >= minutes else 0.0,
+        "disk space for minutes": (raw + minutes) / room if minutes > raw else 0.0,
     }
     first = max(asked, key=lambda name: asked[name])
     return Need(
@@ -125,7 +125,7 @@ def need(load: Load, costs: Costs, assumed: Assumed | None = None) -> Need:
         oplog_day=DAY_S * _oplog(load, costs),
         disk=raw + minutes,
         shards=None if left <= 0 else max(1, math.ceil(asked[first])),
-        first=first if left > 0 else "the search for a window's end, on each shard",
+        first=first if left > 0 else "finding a window's end, on each shard",
     )
 
 
@@ -135,7 +135,7 @@ def _oplog(load: Load, costs: Costs) -> float:
 
 
 def fit(measured: Measured) -> Costs:
-    """Return the costs that two sizes and two rhythms tell."""
+    """Calculate the costs from the measurements of two sizes and two rhythms."""
     return Costs(**{each.name: _cost(each.name, measured) for each in fields(Costs)})
 
 
@@ -158,7 +158,7 @@ def line(quantity: str, rhythm: int, measured: Measured) -> tuple[float, float]:
     return slope, low - slope * few
 
 
-def told(quantity: str, rhythm: int, fixes: int, measured: Measured) -> float:
-    """Return what the line tells for a size."""
+def predicted(quantity: str, rhythm: int, fixes: int, measured: Measured) -> float:
+    """Return what the line predicts for a size."""
     slope, start = line(quantity, rhythm, measured)
     return start + slope * fixes

@@ -1,4 +1,4 @@
-"""`python -m benchmarks capacity`: what fixes take, by how many there are."""
+"""Measure the CPU time and disk space that fixes cost: `python -m benchmarks capacity`."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -15,15 +15,16 @@ from benchmarks.capacity import CHECK, DENSE_S, FIT, MINUTE_S, RHYTHMS, Measured
 from benchmarks.harness import Row, interleave
 from benchmarks.load import STORED, drive
 from benchmarks.serving import LOCCTL_SERVE, Server, cpu_s, member, serving
-from locapi import mongo, prune
-from locapi.mongo import FIXES, MINUTES, WATERMARKS, Document
-from locapi.rollup import roll_up
+from locapi.rollup import prune, watermarks
+from locapi.rollup.fold import fold_new_fixes
 from locapi.settings import Settings
+from locapi.storage import migrate, mongo
+from locapi.storage.documents import FIXES, MINUTES, WATERMARKS, Document
 
 ROUNDS = 3
 CONNECTIONS = 128
 MINUTES_EACH = 2  # of a user
-KEY_READINGS = 20  # one takes too little to be told from what mongod does besides
+KEY_READINGS = 20  # one is lost in the noise of mongod's other work
 SIZES = sorted((*FIT, *CHECK))
 _FREE = "file bytes available for reuse"
 _LABEL = "{quantity}, {fixes:,} fixes, one in {rhythm} s"
@@ -39,7 +40,7 @@ def measure() -> list[Row]:
         member() as home,
         mongo.open_database(Settings(mongodb_uri=home.uri)) as database,
         serving(LOCCTL_SERVE, home) as api,
-        mock.patch.object(prune, "HORIZON_TRUST_S", 0.0),  # no API is to be waited for
+        mock.patch.object(watermarks, "HORIZON_TRUST_S", 0.0),  # no API is to be waited for
     ):
         taken = interleave(
             {str(size): partial(_take, database, api, tracks, size) for size in SIZES}, ROUNDS
@@ -102,7 +103,7 @@ def _fold(database: Database[Document]) -> dict[str, float]:
         _read_keys(database)
     taken: dict[str, float] = {"keys_cpu": (_cpu_us(database) - mongod) / KEY_READINGS}
     with _taking(database, "fold", taken):
-        roll_up(database)
+        fold_new_fixes(database)
     taken["minute_disk"] = _disk(database, MINUTES)
     with _taking(database, "prune", taken):
         done = prune.prune(database, timedelta(0))
@@ -113,7 +114,7 @@ def _fold(database: Database[Document]) -> dict[str, float]:
 
 @contextmanager
 def _taking(database: Database[Document], what: str, taken: dict[str, float]) -> Iterator[None]:
-    """Note what mongod and this process take meanwhile."""
+    """Record the CPU time of mongod and of this process during the block."""
     mongod, own, oplog = _cpu_us(database), time.process_time(), _oplog(database)
     yield
     taken[f"{what}_oplog"] = _oplog(database) - oplog
@@ -130,7 +131,7 @@ def _read_keys(database: Database[Document]) -> None:
 def _empty(database: Database[Document]) -> None:
     for name in (FIXES, MINUTES, WATERMARKS):
         database.drop_collection(name)
-    mongo.prepare(database)
+    migrate.prepare(database)
 
 
 def _cpu_us(database: Database[Document]) -> float:
@@ -150,7 +151,7 @@ def _disk(database: Database[Document], collection: str) -> int:
     Not what their files keep free for what comes: how much that is differs each time.
     """
     database.client.admin.command("fsync")
-    told = database.command("collStats", collection)
-    free = sum(each["block-manager"][_FREE] for each in told["indexDetails"].values())
-    size: int = told["totalSize"] - told["freeStorageSize"] - free
+    stats = database.command("collStats", collection)
+    free = sum(each["block-manager"][_FREE] for each in stats["indexDetails"].values())
+    size: int = stats["totalSize"] - stats["freeStorageSize"] - free
     return size

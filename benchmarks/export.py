@@ -1,4 +1,4 @@
-"""Minutes exported a second, beside a loop over a cursor."""
+"""Measure minutes exported a second, against a loop over a cursor."""
 
 import time
 from collections.abc import Callable
@@ -12,12 +12,12 @@ from benchmarks import raw
 from benchmarks.harness import Row, Target, interleave
 from benchmarks.peers import dump
 from benchmarks.serving import scratch
-from locapi import mongo
-from locapi.export import read
-from locapi.mongo import Document
-from locapi.rollup import roll_up
+from locapi.exporters.formats import FORMATS
+from locapi.exporters.query import read
+from locapi.rollup.fold import fold_new_fixes
 from locapi.settings import Settings
-from locapi.writers import FORMATS
+from locapi.storage import migrate, mongo
+from locapi.storage.documents import Document
 
 USERS = 100
 MINUTES = 150_000
@@ -29,10 +29,10 @@ Write = Callable[[TextIO], None]
 def measure() -> list[Row]:
     """Return minutes a second of each format."""
     with scratch() as home, mongo.open_database(Settings(mongodb_uri=home.uri)) as database:
-        mongo.prepare(database)
+        migrate.prepare(database)
         # Two fixes a minute.
         raw.receive(database, raw.arriving(USERS, 2 * MINUTES, 30))
-        roll_up(database)
+        fold_new_fixes(database)
         rates = interleave(
             {
                 name: partial(_rate, write, home.directory / "minutes")

@@ -1,4 +1,4 @@
-"""`python -m benchmarks growth`: what does not slow down as data grows, at 10 million raw fixes."""
+"""Measure roll-ups and PUTs beside 10 million raw fixes: `python -m benchmarks growth`."""
 
 import time
 from contextlib import ExitStack
@@ -12,10 +12,10 @@ from benchmarks import raw
 from benchmarks.harness import Row, Target, interleave
 from benchmarks.load import STORED, drive
 from benchmarks.serving import LOCCTL_SERVE, Scratch, scratch, serving
-from locapi import mongo
-from locapi.mongo import MINUTES, Document
-from locapi.rollup import roll_up
+from locapi.rollup.fold import fold_new_fixes
 from locapi.settings import Settings
+from locapi.storage import migrate, mongo
+from locapi.storage.documents import MINUTES, Document
 
 SMALL, LARGE = 100_000, 10_000_000
 USERS = 1_000
@@ -37,12 +37,12 @@ def measure() -> list[Row]:
 
 def _fill(home: Scratch, fixes: int) -> None:
     with mongo.open_database(Settings(mongodb_uri=home.uri)) as database:
-        mongo.prepare(database)
+        migrate.prepare(database)
         start = time.perf_counter()
         raw.receive(database, raw.arriving(USERS, fixes, RHYTHM_S))
         click.echo(f"  {fixes:,} fixes in {time.perf_counter() - start:,.0f} s", err=True)
         start = time.perf_counter()
-        roll_up(database)
+        fold_new_fixes(database)
         minutes = database[MINUTES].estimated_document_count()
         seconds = time.perf_counter() - start
         click.echo(f"  rolled up into {minutes:,} minutes in {seconds:,.0f} s", err=True)
@@ -66,13 +66,13 @@ def _roll_ups(homes: dict[int, Scratch]) -> list[Row]:
 
 def _timed(database: Database[Document]) -> float:
     time.sleep(_SETTLED_S)
-    roll_up(database)
+    fold_new_fixes(database)
     users = 100
     run = f"new{next(_numbers)}"
     for user in range(users):
         raw.receive(database, raw.track(f"{run}-{user}", NEW // users, RHYTHM_S))
     start = time.perf_counter()
-    roll_up(database)
+    fold_new_fixes(database)
     seconds = time.perf_counter() - start
     counted = database[MINUTES].aggregate(
         [

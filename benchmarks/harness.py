@@ -1,4 +1,4 @@
-"""What every measurement shares: rounds that take turns, and rows that make one table."""
+"""What the measurements share: interleaved rounds, and rows that make one table."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Target:
-    """What a row shall reach: a ratio where it is measured against another, else its median."""
+    """The target of a row: a ratio if the row has a counterpart, else a median."""
 
     at_least: float | None = None
     at_most: float | None = None
@@ -24,7 +24,7 @@ class Target:
         return f"at most {self.at_most:g}"
 
     def met_by(self, measured: float) -> bool:
-        """Tell whether what was measured is enough."""
+        """Return whether what was measured is enough."""
         if self.at_least is not None:
             return measured >= self.at_least
         return self.at_most is None or measured <= self.at_most
@@ -32,7 +32,7 @@ class Target:
 
 @dataclass(frozen=True)
 class Row:
-    """One thing measured, a sample a round; `against` is what was measured in the same rounds."""
+    """A measurement with a sample a round; `against` is its counterpart in the same rounds."""
 
     what: str
     unit: str
@@ -78,7 +78,7 @@ class Row:
 def interleave(measures: Mapping[str, Callable[[], T]], rounds: int = ROUNDS) -> dict[str, list[T]]:
     """Take each measure once a round and return its samples.
 
-    The order turns from round to round. A round before the first warms up and is left out.
+    The order is reversed each round. A warm-up round precedes the first and does not count.
     """
     samples: dict[str, list[T]] = {name: [] for name in measures}
     order = list(measures)
@@ -93,20 +93,21 @@ def interleave(measures: Mapping[str, Callable[[], T]], rounds: int = ROUNDS) ->
 
 
 def table(rows: Sequence[Row]) -> str:
-    """Return the rows as a Markdown table."""
-    return "\n".join(_lines(rows))
+    """Return the rows as a Markdown table; what others are measured against is in their rows."""
+    peers = [row.against for row in rows]
+    return "\n".join(_lines([row for row in rows if row not in peers]))
 
 
 def _lines(rows: Sequence[Row]) -> Iterator[str]:
-    yield "| what | median | lowest to highest | ratio | its spread | target | verdict |"
-    yield "|---|--:|--:|---|--:|---|---|"
+    yield "| what | median | beside it | ratio (lowest to highest) | target | |"
+    yield "|---|--:|---|---|---|---|"
     for row in rows:
+        peer, ratio = row.against, row.ratio
         cells = [
             f"{row.what}, {row.unit}",
             _number(median(row.samples)),
-            _spread(row.samples, _number),
-            f"{row.ratio:.2f} of {row.against.what}" if row.ratio and row.against else "",
-            _spread(row.ratios, "{:.2f}".format) if row.ratios else "",
+            f"{peer.what}: {_number(median(peer.samples))}" if peer else "",
+            f"{ratio:.2f} ({_spread(row.ratios, '{:.2f}'.format)})" if ratio else "",
             str(row.target or ""),
             row.verdict,
         ]

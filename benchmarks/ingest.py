@@ -1,61 +1,104 @@
-"""Durable PUTs a second by the real server, beside other servers that take the same load."""
+"""Measure durable PUTs by the real server, against other servers under the same load."""
 
 from contextlib import ExitStack
 from functools import partial
+from typing import NamedTuple
 
 from benchmarks.harness import Row, Target, interleave
 from benchmarks.load import ECHOED, STORED, Load, drive
-from benchmarks.serving import ASYNCHRONOUS, BARE, LOCCTL_SERVE, NAIVE, scratch, serving
+from benchmarks.serving import (
+    ASYNCHRONOUS,
+    BARE,
+    LOCCTL_SERVE,
+    NAIVE,
+    Server,
+    cpu_s,
+    scratch,
+    serving,
+)
 
 FEW, MANY = 32, 256
-PEERS = {
-    "naive Flask": (NAIVE, STORED, Target(at_least=4)),
-    "FastAPI": (ASYNCHRONOUS, STORED, Target(at_least=2.5)),
-    "bare Flask echo": (BARE, ECHOED, Target(at_least=0.4)),
+OURS, FASTAPI, FLASK, ECHO = "PUT", "FastAPI", "naive Flask", "bare Flask echo"
+SERVERS = {
+    OURS: (LOCCTL_SERVE, STORED),
+    FASTAPI: (ASYNCHRONOUS, STORED),
+    FLASK: (NAIVE, STORED),
+    ECHO: (BARE, ECHOED),
 }
+LOADS = [(OURS, FEW), (FASTAPI, FEW), (OURS, MANY), (FASTAPI, MANY), (FLASK, MANY), (ECHO, MANY)]
+
+
+class Sample(NamedTuple):
+    """A round of one server: its load, and the CPU time in µs that its workers took for each."""
+
+    load: Load
+    cpu_us: float
 
 
 def measure() -> list[Row]:
-    """Return answers a second and latencies, on 2 workers: few connections, then many."""
+    """Return answers a second, CPU time and latencies, on 2 workers."""
     with scratch() as home, ExitStack() as running:
-        api = running.enter_context(serving(LOCCTL_SERVE, home)).port
-        peers = {
-            name: running.enter_context(serving(command, home)).port
-            for name, (command, *_) in PEERS.items()
+        servers = {
+            name: running.enter_context(serving(command, home))
+            for name, (command, _) in SERVERS.items()
         }
-        loads = interleave(
+        samples = interleave(
             {
-                "few": partial(drive, api, STORED, FEW),
-                **{name: partial(drive, peers[name], PEERS[name][1], FEW) for name in PEERS},
-                "many": partial(drive, api, STORED, MANY),
+                _label(name, connections): partial(
+                    sample, servers[name], SERVERS[name][1], connections
+                )
+                for name, connections in LOADS
             }
         )
-    return [*_beside_peers(loads), *_with_many(loads)]
+    return _rows(samples)
 
 
-def _beside_peers(loads: dict[str, list[Load]]) -> list[Row]:
-    what = f"PUT, {FEW} connections"
-    rates = [load.rate for load in loads["few"]]
-    rows = []
-    for name, (_, _, target) in PEERS.items():
-        peer, *latencies = load_rows(f"{name}, {FEW} connections", loads[name])
-        rows += [Row(what, "a second", rates, peer, target), peer, *latencies]
-    return rows + load_rows(what, loads["few"])[1:]
+def sample(server: Server, expect: str, connections: int) -> Sample:
+    """Load a server for a round."""
+    before = cpu_s(server.pid)
+    load = drive(server.port, expect, connections)
+    return Sample(load, (cpu_s(server.pid) - before) / load.answers * 1e6)
 
 
-def _with_many(loads: dict[str, list[Load]]) -> list[Row]:
-    few = load_rows(f"PUT, {FEW} connections", loads["few"])[0]
-    what = f"PUT, {MANY} connections"
-    rate, p50, p99 = load_rows(what, loads["many"], few, Target(at_least=1))
-    return [rate, p50, Row(p99.what, p99.unit, p99.samples, p50, Target(at_most=4))]
+def _label(name: str, connections: int) -> str:
+    return f"{name}, {connections} connections"
 
 
-def load_rows(
-    what: str, loads: list[Load], against: Row | None = None, target: Target | None = None
-) -> list[Row]:
+def _rows(samples: dict[str, list[Sample]]) -> list[Row]:
+    few, many = _label(OURS, FEW), _label(OURS, MANY)
+    rows = [
+        _rate(samples, few, _label(FASTAPI, FEW), Target(at_least=2)),
+        _rate(samples, many, _label(FASTAPI, MANY), Target(at_least=3)),
+        _rate(samples, many, _label(FLASK, MANY), Target(at_least=5.5)),
+        _cpu(samples, many, _label(ECHO, MANY), Target(at_most=1.6)),
+        _cpu(samples, many, _label(FASTAPI, MANY)),
+        _cpu(samples, few, _label(FASTAPI, FEW)),
+    ]
+    p50, p99 = (
+        Row(f"{many}, {name}", "ms", [getattr(each.load, f"{name}_ms") for each in samples[many]])
+        for name in ("p50", "p99")
+    )
+    return [*rows, Row(p99.what, p99.unit, p99.samples, p50, Target(at_most=2.5))]
+
+
+def _rate(
+    samples: dict[str, list[Sample]], what: str, against: str, target: Target | None = None
+) -> Row:
+    mine, peer = ([each.load.rate for each in samples[name]] for name in (what, against))
+    return Row(what, "a second", mine, Row(against, "a second", peer), target)
+
+
+def _cpu(
+    samples: dict[str, list[Sample]], what: str, against: str, target: Target | None = None
+) -> Row:
+    mine, peer = ([each.cpu_us for each in samples[name]] for name in (what, against))
+    return Row(what, "µs of CPU each", mine, Row(against, "µs of CPU each", peer), target)
+
+
+def load_rows(what: str, loads: list[Load], against: Row | None = None) -> list[Row]:
     """Return the rows that a series of loads comes to."""
     return [
-        Row(what, "a second", [load.rate for load in loads], against, target),
+        Row(what, "a second", [load.rate for load in loads], against),
         Row(f"{what}, p50", "ms", [load.p50_ms for load in loads]),
         Row(f"{what}, p99", "ms", [load.p99_ms for load in loads]),
     ]

@@ -1,6 +1,6 @@
 """Send PUTs over keep-alive connections, the next as soon as the last is answered.
 
-Runs as a process of its own, so that what it costs is no part of who asks for it.
+Runs as a process of its own, so that its CPU time is not counted as the caller's.
 """
 
 import json
@@ -41,7 +41,7 @@ _CONTENT_LENGTH = re.compile(rb"\r\ncontent-length: *([0-9]+)", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class Load:
-    """What a load came to: answers, also by the second, and how long they took."""
+    """The result of a load: answers, also by the second, and how long they took."""
 
     answers: int
     rate: float
@@ -55,15 +55,18 @@ def drive(
     connections: int = CONNECTIONS,
     senders: Path | None = None,
     count: int | None = None,
+    batch: int | None = None,
 ) -> Load:
     """Load the server on this port for some seconds; every answer must be 200 and hold `expect`.
+
+    With a `batch`, each request is a POST of so many fixes.
 
     With a `count` it sends just so many, however long that takes. `senders` has a line a
     user: name and token, separated by a tab; where the token is empty, none is sent.
     Without senders the users have new names each time, and no token.
     """
     command = [sys.executable, "-m", "benchmarks.load", str(port), expect, str(connections)]
-    command += ["" if senders is None else str(senders), str(count or "")]
+    command += ["" if senders is None else str(senders), str(count or ""), str(batch or "")]
     done = subprocess.run(command, stdout=subprocess.PIPE, check=True)  # noqa: S603  all ours
     return Load(**json.loads(done.stdout))
 
@@ -83,12 +86,13 @@ def bodies(users: Sequence[str], start: datetime) -> Iterator[str]:
         yield json.dumps(fix)
 
 
-def _requests(senders: Path | None) -> list[bytes]:
+def _requests(senders: Path | None, batch: int | None) -> list[bytes]:
     """Return requests whose fixes are all new."""
     start = datetime(2017, 7, 30)  # noqa: DTZ001  what a device sends has no zone
     if senders is None:
         run = f"{time.time_ns():x}"
-        return [_request(body) for body in bodies([f"{run}-{n}" for n in range(USERS)], start)]
+        new = bodies([f"{run}-{n}" for n in range(USERS)], start)
+        return [*map(_request, new)] if batch is None else [*_batches(new, batch)]
     users, tokens = zip(
         *(line.split("\t") for line in senders.read_text().splitlines()), strict=True
     )
@@ -100,8 +104,13 @@ def _requests(senders: Path | None) -> list[bytes]:
     ]
 
 
-def _request(body: str, header: str = "") -> bytes:
-    head = "PUT /location HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+def _batches(fixes: Iterator[str], size: int) -> Iterator[bytes]:
+    while some := list(islice(fixes, size)):
+        yield _request("\n".join(some), start="POST /locations")
+
+
+def _request(body: str, header: str = "", start: str = "PUT /location") -> bytes:
+    head = f"{start} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
     return f"{head}{header}Content-Length: {len(body)}\r\n\r\n{body}".encode()
 
 
@@ -131,15 +140,23 @@ class _Connection:
 
 
 def _run(
-    port: int, expect: bytes, connections: int, senders: Path | None, count: int | None
+    port: int,
+    expect: bytes,
+    connections: int,
+    senders: Path | None,
+    count: int | None,
+    batch: int | None,
 ) -> Load:
-    requests = islice(_requests(senders), count)
+    requests = islice(_requests(senders, batch), count)
     selector = selectors.DefaultSelector()
     for connection in [_Connection(port) for _ in range(connections)]:
         selector.register(connection.socket, selectors.EVENT_READ, connection)
     start = time.perf_counter()
-    for key in selector.get_map().values():
-        key.data.send(next(requests))
+    for key in list(selector.get_map().values()):
+        if (request := next(requests, None)) is not None:
+            key.data.send(request)
+        else:
+            selector.unregister(key.data.socket)
     latencies: list[float] = []
     while selector.get_map():
         for key, _ in selector.select(ANSWER_S) or sys.exit("no answer any more"):
@@ -157,12 +174,13 @@ def _run(
 
 
 if __name__ == "__main__":
-    port, expect, connections, senders, count = sys.argv[1:]
+    port, expect, connections, senders, count, batch = sys.argv[1:]
     load = _run(
         int(port),
         expect.encode(),
         int(connections),
         Path(senders) if senders else None,
         int(count) if count else None,
+        int(batch) if batch else None,
     )
     json.dump(vars(load), sys.stdout)

@@ -1,4 +1,4 @@
-"""What an API worker weighs after load, round by round."""
+"""Measure the memory of API workers after load, round by round."""
 
 from pathlib import Path
 

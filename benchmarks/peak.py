@@ -1,4 +1,4 @@
-"""The most memory that a `locctl` command ever holds."""
+"""Measure the peak memory of `locctl` commands."""
 
 import subprocess
 from collections.abc import Sequence
@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from benchmarks import raw
 from benchmarks.harness import Row, Target
 from benchmarks.serving import BIN, Scratch, scratch
-from locapi import mongo
 from locapi.settings import Settings
+from locapi.storage import migrate, mongo
 
 USERS = 100
 FIXES = 600_000
@@ -30,7 +30,7 @@ def measure() -> list[Row]:
     """Return the peak resident set of the commands that go through all data."""
     with scratch() as home:
         with mongo.open_database(Settings(mongodb_uri=home.uri)) as database:
-            mongo.prepare(database)
+            migrate.prepare(database)
             raw.receive(database, raw.arriving(USERS, FIXES, RHYTHM_S))
         return [
             Row(

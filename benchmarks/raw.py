@@ -8,10 +8,10 @@ from itertools import islice
 from bson import Timestamp
 from pymongo.database import Database
 
-from locapi import utc
-from locapi.fixes import document_of
-from locapi.mongo import FIXES, Document
-from locapi.schema import Fix
+from locapi.fixes import timezones
+from locapi.fixes.validation import Fix
+from locapi.ingest.candidate import document_of
+from locapi.storage.documents import FIXES, Document
 
 START = datetime(2017, 7, 30)  # noqa: DTZ001  what a device sends has no zone
 NOW = Timestamp(0, 0)  # where mongod puts its own time at an insert
@@ -34,7 +34,7 @@ def track(
             accuracy=5.0 + tick % 20,
             speed=round(2 * chance.random(), 2),
         )
-        (instant,) = utc.readings(wall, fix.lat, fix.long)
+        (instant,) = timezones.readings(wall, fix.lat, fix.long)
         yield {**document_of(fix, instant), "received_at": received_at}
 
 

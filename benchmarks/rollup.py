@@ -1,4 +1,4 @@
-"""Raw fixes folded into minutes a second, beside the aggregation that is not exact."""
+"""Measure raw fixes folded a second, against an aggregation that is not exact."""
 
 import time
 from collections.abc import Callable
@@ -13,27 +13,26 @@ from benchmarks import raw
 from benchmarks.harness import Row, Target, interleave
 from benchmarks.peers import average
 from benchmarks.serving import scratch
-from locapi import mongo, windows
-from locapi.mongo import FIXES, MINUTES, WATERMARKS, Document
-from locapi.rollup import roll_up
+from locapi.rollup import windows
+from locapi.rollup.fold import fold_new_fixes
 from locapi.settings import Settings
+from locapi.storage import migrate, mongo
+from locapi.storage.documents import FIXES, MINUTES, WATERMARKS, Document
 
 USERS = 100
-# Seconds between two fixes of a user, and how many fixes are folded.
-RHYTHMS = ((1, 1_000_000), (10, 200_000))
+# Seconds between two fixes of a user, how many are folded, and the least ratios, new and joining.
+RHYTHMS = ((1, 1_000_000, 1.2, 0.4), (10, 200_000, 0.9, 0.4))
 _STATE = (MINUTES, WATERMARKS, average.MINUTES)
 
-Fold = Callable[[Database[Document]], None]
+Fold = Callable[[Database[Document]], object]
 
 
 def measure() -> list[Row]:
     """Return fixes folded a second, into new minutes and into those that half of them made."""
     rows: list[Row] = []
-    for rhythm_s, fixes in RHYTHMS:
+    for rhythm_s, fixes, least_new, least_joining in RHYTHMS:
         kind = f"{60 // rhythm_s} a minute"
-        # The targets are for a fix a second, as phones send them.
-        new = Target(at_least=0.9) if rhythm_s == 1 else None
-        joining = Target(at_least=0.4) if rhythm_s == 1 else None
+        new, joining = Target(at_least=least_new), Target(at_least=least_joining)
         with scratch() as home, mongo.open_database(Settings(mongodb_uri=home.uri)) as database:
             rows += _new(database, fixes, rhythm_s, f"{fixes:,} new fixes, {kind}", new)
         with scratch() as home, mongo.open_database(Settings(mongodb_uri=home.uri)) as database:
@@ -45,18 +44,18 @@ def measure() -> list[Row]:
 def _new(
     database: Database[Document], fixes: int, rhythm_s: int, label: str, target: Target | None
 ) -> list[Row]:
-    mongo.prepare(database)
+    migrate.prepare(database)
     raw.receive(database, raw.arriving(USERS, fixes, rhythm_s))
 
     def measured(fold: Fold, minutes: str) -> float:
         for name in _STATE:
             database.drop_collection(name)
-        mongo.prepare(database)
+        migrate.prepare(database)
         return _rate(database, fold, minutes, fixes, fixes)
 
     rates = interleave(
         {
-            "exact": partial(measured, roll_up, MINUTES),
+            "exact": partial(measured, fold_new_fixes, MINUTES),
             "average": partial(measured, partial(_average, Timestamp(0, 0)), average.MINUTES),
         }
     )
@@ -67,7 +66,7 @@ def _joining(
     database: Database[Document], fixes: int, rhythm_s: int, label: str, target: Target | None
 ) -> list[Row]:
     """Fold every second fix of each minute, the others folded an hour ago."""
-    mongo.prepare(database)
+    migrate.prepare(database)
     hour_ago = datetime.now(UTC) - timedelta(hours=1)
     every = raw.arriving(USERS, 2 * fixes, rhythm_s)
     rounds = iter(lambda: list(islice(every, USERS)), [])
@@ -76,7 +75,7 @@ def _joining(
     for number, together in enumerate(rounds):
         (second if number % 2 else first).extend(together)
     raw.receive(database, ({**each, "received_at": Timestamp(hour_ago, 0)} for each in first))
-    roll_up(database)
+    fold_new_fixes(database)
     _average(Timestamp(0, 0), database)
     for name in _STATE:
         raw.copy(database, name, f"first_{name}")
@@ -86,12 +85,12 @@ def _joining(
     def measured(fold: Fold, minutes: str, counted: int) -> float:
         for name in _STATE:
             raw.copy(database, f"first_{name}", name)
-        mongo.prepare(database)
+        migrate.prepare(database)
         return _rate(database, fold, minutes, fixes, counted)
 
     rates = interleave(
         {
-            "exact": partial(measured, roll_up, MINUTES, 2 * fixes),
+            "exact": partial(measured, fold_new_fixes, MINUTES, 2 * fixes),
             "average": partial(measured, partial(_average, later), average.MINUTES, fixes),
         }
     )

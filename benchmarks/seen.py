@@ -1,4 +1,4 @@
-"""What `seen` costs: the size of a minute, and the time of a fold, as a minute fills."""
+"""Measure the cost of `seen`: the size of a minute and the time of a fold as a minute fills."""
 
 import time
 from collections.abc import Iterator
@@ -9,10 +9,11 @@ from pymongo.database import Database
 
 from benchmarks.harness import ROUNDS, Row
 from benchmarks.serving import scratch
-from locapi import keys, mongo
-from locapi.mongo import FIXES, MINUTES, Document
-from locapi.rollup import fold_fixes
+from locapi.fixes import ids
+from locapi.rollup.fold import fold_fixes
 from locapi.settings import Settings
+from locapi.storage import migrate, mongo
+from locapi.storage.documents import FIXES, MINUTES, Document
 
 FILLED = (1, 60, 600, 6_000, 58_000)
 ADDED = 60
@@ -25,7 +26,7 @@ def measure() -> list[Row]:
     rows = []
     for filled in FILLED:
         with scratch() as home, mongo.open_database(Settings(mongodb_uri=home.uri)) as database:
-            mongo.prepare(database)
+            migrate.prepare(database)
             size, times = _fill(database, filled)
         seen = f"with {filled:,} fixes"
         rows += [
@@ -55,9 +56,9 @@ def _fixes(count: int) -> Iterator[Document]:
     for ms in range(count):
         offset = timedelta(milliseconds=ms)
         yield {
-            "_id": keys.fix_id("a1", wall + offset),
-            "minute_id": keys.minute_id("a1", MINUTE),
-            "mark": keys.mark(MINUTE + offset, UTC_OFFSET),
+            "_id": ids.fix_id("a1", wall + offset),
+            "minute_id": ids.minute_id("a1", MINUTE),
+            "seen_code": ids.seen_code(MINUTE + offset, UTC_OFFSET),
             "lat": 40.0,
             "long": -74.0,
             "accuracy": 5.0,

@@ -1,4 +1,4 @@
-"""The same application on other servers: how the server was chosen."""
+"""Measure the same application on other servers, to choose one."""
 
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -12,33 +12,35 @@ from benchmarks.ingest import FEW, load_rows
 from benchmarks.load import STORED, drive
 from benchmarks.serving import BIN, LOCCTL_SERVE, WORKERS, scratch, serving
 
-NEEDED = ("granian", "gunicorn", "gevent", "waitress")
+NEEDED = ("gunicorn", "gevent", "waitress")
 
 
 def _granian(threads: int) -> Sequence[str]:
     options = {"--interface": "wsgi", "--workers": WORKERS, "--blocking-threads": threads}
     words = [str(word) for pair in options.items() for word in pair]
-    return (str(BIN / "granian"), "locapi.app:create_app", "--factory", "--port", "{port}", *words)
+    return (
+        str(BIN / "granian"),
+        "locapi.api.app:create_app",
+        "--factory",
+        "--port",
+        "{port}",
+        *words,
+    )
 
 
 def _gunicorn(*options: str) -> Sequence[str]:
     address = ("--bind", "127.0.0.1:{port}", "--workers", str(WORKERS))
-    return (str(BIN / "gunicorn"), "locapi.app:create_app()", *address, *options)
+    return (str(BIN / "gunicorn"), "locapi.api.app:create_app()", *address, *options)
 
 
 CANDIDATES = {
     "locctl serve": LOCCTL_SERVE,
-    "uvicorn, workers on one socket": (
-        *(str(BIN / "uvicorn"), "locapi.server:create_server", "--factory", "--port", "{port}"),
-        *("--workers", str(WORKERS), "--no-access-log", "--log-level", "warning"),
-    ),
-    "granian, 8 threads": _granian(8),
-    "granian, 32 threads": _granian(32),
+    "granian, WSGI, 32 threads": _granian(32),
     "gunicorn gthread, 32 threads": _gunicorn("--threads", "32"),
     "gunicorn gevent": _gunicorn("--worker-class", "gevent"),
     "waitress, 1 process, 32 threads": (
         *(str(BIN / "waitress-serve"), "--listen", "127.0.0.1:{port}", "--threads", "32"),
-        *("--call", "locapi.app:create_app"),
+        *("--call", "locapi.api.app:create_app"),
     ),
 }
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from pymongo import MongoClient
 
-from locapi import embedded
+from locapi.storage import embedded
 
 WORKERS = 2
 DEADLINE_S = 60
@@ -25,7 +25,7 @@ NAIVE = (
     *(str(BIN / "gunicorn"), "benchmarks.peers.naive:create_app()"),
     *("--bind", "127.0.0.1:{port}", "--workers", str(WORKERS), "--threads", "32"),
 )
-# With uvloop and httptools, which it takes where they are there; without them it is much slower.
+# uvicorn uses uvloop and httptools if they are installed, and is much slower without them.
 ASYNCHRONOUS = (
     *(str(BIN / "uvicorn"), "benchmarks.peers.asynchronous:app", "--port", "{port}"),
     *("--workers", str(WORKERS), "--no-access-log", "--log-level", "warning"),

@@ -10,10 +10,11 @@ from pymongo.database import Database
 from benchmarks import raw
 from benchmarks.harness import Row, interleave
 from benchmarks.serving import scratch
-from locapi import mongo, rollup
-from locapi.mongo import MINUTES, WATERMARKS, Document
+from locapi.rollup import fold
+from locapi.rollup.leases import RollupLease
 from locapi.settings import Settings
-from locapi.shares import Watcher
+from locapi.storage import migrate, mongo
+from locapi.storage.documents import MINUTES, WATERMARKS, Document
 
 USERS = 400
 COUNT = 100_000
@@ -30,9 +31,9 @@ def measure() -> list[Row]:
     with (
         scratch() as home,
         mongo.open_database(Settings(mongodb_uri=home.uri)) as database,
-        mock.patch.object(rollup, "_WINDOWS_AT_ONCE", 1),
+        mock.patch.object(fold, "_WINDOWS_AT_ONCE", 1),
     ):
-        mongo.prepare(database)
+        migrate.prepare(database)
         raw.receive(database, raw.arriving(USERS, COUNT, 1))
         rates = interleave(
             {str(count): partial(_rate, database, count) for count in ROLL_UPS}, ROUNDS
@@ -48,13 +49,13 @@ def measure() -> list[Row]:
 def _rate(database: Database[Document], count: int) -> float:
     for name in (MINUTES, WATERMARKS):
         database.drop_collection(name)
-    mongo.prepare(database)
-    watchers = [Watcher(database) for _ in range(count)]
-    for watcher in watchers:
-        watcher.share()  # so that each knows of all
+    migrate.prepare(database)
+    leases = [RollupLease(database) for _ in range(count)]
+    for lease in leases:
+        lease.slices()  # so that each knows of all
     with ThreadPoolExecutor(count) as threads:
         start = time.perf_counter()
-        list(threads.map(lambda each: rollup.roll_up(database, each.share()), watchers))
+        list(threads.map(lambda each: fold.fold_new_fixes(database, each.slices()), leases))
         seconds = time.perf_counter() - start
     (found,) = database[MINUTES].aggregate([{"$group": {"_id": None, "n": {"$sum": "$count"}}}])
     if found["n"] != COUNT:

@@ -1,4 +1,4 @@
-"""The tables of docs/SCALING.md, made of what `results.json` keeps, and put into the page."""
+"""Make the tables of docs/SCALING.md from `results.json`, and write them into the page."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields
@@ -17,7 +17,7 @@ from benchmarks.capacity import (
     Need,
     fit,
     need,
-    told,
+    predicted,
 )
 from benchmarks.costs import measured
 
@@ -25,16 +25,16 @@ PAGE = Path(__file__).parents[1] / "docs" / "SCALING.md"
 USERS = (1_000, 1_000_000, 100_000_000)
 LOADS = [Load(users, rhythm) for users in USERS for rhythm in RHYTHMS]
 WORDS = {
-    "api_cpu": "API, µs of a core",
-    "insert_cpu": "mongod, to insert, µs of a core",
-    "insert_oplog": "oplog, of inserts, bytes",
-    "fix_disk": "raw fixes on disk, indexes included, bytes",
-    "fold_cpu": "roll-up, mongod's part included, µs of a core",
-    "fold_oplog": "oplog, of the roll-up, bytes",
-    "minute_disk": "minutes on disk, index included, bytes",
-    "prune_cpu": "prune, mongod's part included, µs of a core",
-    "prune_oplog": "oplog, of the prune, bytes",
-    "keys_cpu": "keys for a router to find a window's end, µs of a core",
+    "api_cpu": "API: CPU, µs",
+    "insert_cpu": "mongod, insert: CPU, µs",
+    "insert_oplog": "oplog, inserts: bytes",
+    "fix_disk": "raw fixes with indexes on disk: bytes",
+    "fold_cpu": "roll-up, in its process and mongod: CPU, µs",
+    "fold_oplog": "oplog, roll-up: bytes",
+    "minute_disk": "minutes with their index on disk: bytes",
+    "prune_cpu": "prune, in its process and mongod: CPU, µs",
+    "prune_oplog": "oplog, prune: bytes",
+    "keys_cpu": "index keys for a router to find a window's end: CPU, µs",
 }
 
 
@@ -64,7 +64,7 @@ def filled(page: str, rows: Sequence[dict[str, Any]]) -> str:
 
 
 def _costs(costs: Costs) -> Iterator[str]:
-    yield "| what is taken | for each fix | and for each minute |"
+    yield "| cost | of each fix | of each minute, in addition |"
     yield "|---|--:|--:|"
     for each in fields(costs):
         cost = getattr(costs, each.name)
@@ -73,7 +73,7 @@ def _costs(costs: Costs) -> Iterator[str]:
 
 
 def _check(found: Measured) -> Iterator[str]:
-    yield "| what | a user's fixes | fixes | told | measured | off |"
+    yield "| cost | each user sends | fixes | predicted | measured | deviation |"
     yield "|---|---|--:|--:|--:|--:|"
     for quantity in WORDS:
         for rhythm in (DENSE_S,) if quantity in AT_INSERT else RHYTHMS:
@@ -82,11 +82,11 @@ def _check(found: Measured) -> Iterator[str]:
 
 
 def _checked(quantity: str, rhythm: int, size: int, found: Measured) -> str:
-    line, there = told(quantity, rhythm, size, found), found[quantity, rhythm, size]
+    line, there = predicted(quantity, rhythm, size, found), found[quantity, rhythm, size]
     off = (line - there) / there
-    verdict = "" if abs(off) <= WITHIN else ", too far"
+    verdict = "" if abs(off) <= WITHIN else ", over a quarter"
     cells = [number(line / size), number(there / size), f"{off:+.0%}{verdict}"]
-    return f"| {WORDS[quantity]} | one in {rhythm} s | {size:,} | {' | '.join(cells)} |"
+    return f"| {WORDS[quantity]} | a fix in {rhythm} s | {size:,} | {' | '.join(cells)} |"
 
 
 def _needs(needs: Sequence[Need]) -> Iterator[str]:
@@ -96,14 +96,14 @@ def _needs(needs: Sequence[Need]) -> Iterator[str]:
     lines: dict[str, Callable[[Need], str]] = {
         "fixes a second": lambda each: number(each.fixes),
         "cores for the API": lambda each: number(each.api_cores),
-        "cores for mongod, primaries only": lambda each: number(each.mongod_cores),
+        "cores for mongod, on primaries only": lambda each: number(each.mongod_cores),
         "roll-ups": lambda each: f"{each.rollups:,}",
-        "raw fixes, a day": lambda each: size(each.raw_day),
-        "minutes, a day": lambda each: size(each.minutes_day),
-        "oplog, a day": lambda each: size(each.oplog_day),
+        "raw fixes per day": lambda each: size(each.raw_day),
+        "minutes per day": lambda each: size(each.minutes_day),
+        "oplog per day": lambda each: size(each.oplog_day),
         "on disk: 7 days raw, a year of minutes": lambda each: size(each.disk),
-        "shards": lambda each: "none enough" if each.shards is None else f"{each.shards:,}",
-        "what asks for the most": lambda each: each.first,
+        "shards": lambda each: "no number suffices" if each.shards is None else f"{each.shards:,}",
+        "limiting factor": lambda each: each.first,
     }
     for what, shown in lines.items():
         yield f"| {what} | {' | '.join(shown(each) for each in needs)} |"

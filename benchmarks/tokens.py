@@ -1,4 +1,4 @@
-"""What it costs to ask for tokens: PUTs with and without, and the check of one by itself."""
+"""Measure the cost of tokens: PUTs with and without them, and a check by itself."""
 
 import time
 from datetime import UTC, datetime
@@ -11,10 +11,11 @@ from benchmarks.harness import ROUNDS, Row, Target, interleave
 from benchmarks.ingest import MANY
 from benchmarks.load import MOST, STORED, USERS, drive
 from benchmarks.serving import LOCCTL_SERVE, Scratch, Server, cpu_s, scratch, serving
-from locapi import mongo
-from locapi.mongo import TOKENS, Document
+from locapi.api.authentication import Authenticator
+from locapi.ingest.tokens import make
 from locapi.settings import Settings
-from locapi.tokens import Gate, make
+from locapi.storage import documents, migrate, mongo
+from locapi.storage.documents import Document
 
 CHECKS = 20_000
 
@@ -22,7 +23,7 @@ CHECKS = 20_000
 def measure() -> list[Row]:
     """Return answers a second, of users that are known and of ever new ones, and the check's µs."""
     with scratch() as home, mongo.open_database(Settings(mongodb_uri=home.uri)) as database:
-        mongo.prepare(database)
+        migrate.prepare(database)
         usual = _senders(database, home, USERS)
         without = home.directory / "without.tsv"  # as many users, who come again as well
         without.write_text("".join(f"without-{n}\t\n" for n in range(USERS)))
@@ -70,15 +71,15 @@ def _senders(database: Database[Document], home: Scratch, count: int) -> Path:
     """Give as many new users a token each, and return the file that names them."""
     run, now = f"{time.time_ns():x}", datetime.now(UTC)
     made = {f"{run}-{n}": make(f"{run}-{n}", None, now) for n in range(count)}
-    database[TOKENS].insert_many([document for _, document in made.values()])
+    documents.tokens(database).insert_many([document for _, document in made.values()])
     senders = home.directory / f"{run}.tsv"
     senders.write_text("".join(f"{user_id}\t{token}\n" for user_id, (token, _) in made.items()))
     return senders
 
 
 def _check_us(database: Database[Document], senders: Path) -> list[float]:
-    gate = Gate(database)
+    gate = Authenticator(database)
     header = f"Bearer {senders.read_text().split()[1]}"
-    gate.sender(header)
-    seconds = repeat(lambda: gate.sender(header), number=CHECKS, repeat=ROUNDS)
+    gate.user_for(header)
+    seconds = repeat(lambda: gate.user_for(header), number=CHECKS, repeat=ROUNDS)
     return [each / CHECKS * 1e6 for each in seconds]

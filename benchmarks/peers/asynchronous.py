@@ -1,4 +1,4 @@
-"""The same endpoint in the asynchronous fashion: FastAPI, pydantic, an insert a request."""
+"""An asynchronous endpoint: FastAPI, pydantic and an insert for each request."""
 
 import os
 from collections.abc import AsyncIterator

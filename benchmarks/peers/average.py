@@ -1,8 +1,8 @@
-"""The roll-up as one would write it first: fast, and wrong for every late or repeated fix."""
+"""A naive roll-up: fast, and wrong for every late or repeated fix."""
 
 from typing import Any
 
-from locapi.mongo import Document
+from locapi.storage.documents import Document
 
 MINUTES = "average_minutes"
 

@@ -4,9 +4,9 @@ import sys
 from typing import Any
 
 from flask import Flask, request
+from locctl import http_server
 
-from cli import workers
-from locapi.server import Server
+from locapi.api.bridge import Bridge
 
 app = Flask(__name__)
 
@@ -17,11 +17,12 @@ def echo() -> Any:
     return request.get_json()
 
 
-def create_server() -> Server:
+def create_application() -> Bridge:
     """Return the application as our server takes it."""
-    return Server(app)  # type: ignore[arg-type]  # what it adds is never called here
+    return Bridge(app)
 
 
 if __name__ == "__main__":
     port, count = sys.argv[1:]
-    workers.run("benchmarks.peers.bare:create_server", "127.0.0.1", int(port), int(count))
+    name = "benchmarks.peers.bare:create_application"
+    http_server.run("127.0.0.1", int(port), int(count), application=name)

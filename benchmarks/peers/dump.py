@@ -1,4 +1,4 @@
-"""The export as one would write it first: a cursor, and the csv or the json module."""
+"""A naive export: a cursor, and the csv or the json module."""
 
 import csv
 import json
@@ -7,7 +7,7 @@ from typing import TextIO
 
 from pymongo.database import Database
 
-from locapi.mongo import MINUTES, Document
+from locapi.storage.documents import MINUTES, Document
 
 COLUMNS = ("user_id", "minute", "lat", "long", "accuracy", "speed", "count")
 

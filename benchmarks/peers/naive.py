@@ -1,4 +1,4 @@
-"""The endpoint as one would write it first: Flask, a new Validator and an insert a request."""
+"""A naive endpoint: Flask, a new Validator and an insert for each request."""
 
 import os
 from datetime import UTC, datetime
