@@ -2,13 +2,15 @@
 
 import itertools
 import os
+import random
+import secrets
 import socket
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit, urlunsplit
 
 import hypothesis
 import pytest
@@ -23,34 +25,79 @@ from pymongo.monitoring import (
     CommandSucceededEvent,
 )
 
-from locapi import embedded, mongo
-from locapi.app import create_app
-from locapi.mongo import Document
+from locapi.api.app import create_app
+from locapi.rollup import watermarks
 from locapi.settings import Settings
-from tests.depth import examples
+from locapi.storage import embedded, migrate, mongo
+from locapi.storage.documents import Document
+from tests.support import depth
+from tests.support.processes import LOCCTL
 
 if TYPE_CHECKING:
-    from tests.members import Members
-    from tests.mongos import Mongos
+    from tests.support.members import Members
+    from tests.support.mongos import Mongos
 
 ROOT = Path(__file__).parents[1]
 
 set_hypothesis_home_dir(str(ROOT / ".cache" / "hypothesis"))
-hypothesis.settings.register_profile("locapi", deadline=None, max_examples=examples(40))
+hypothesis.settings.register_profile("locapi", deadline=None, max_examples=depth.examples(40))
 hypothesis.settings.load_profile("locapi")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """After a failure, name the share of cases that was tried."""
+    if terminalreporter.stats.get("failed"):
+        terminalreporter.write_line(f"Repeat this share of cases with TEST_SEED={depth.SEED}")
+
+
+RUN = f"test_{secrets.token_hex(4)}"  # so that runs on one MongoDB do not share databases
+GIVEN_URI = os.environ.get("MONGODB_URI")
 
 _numbers = itertools.count()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _default_settings() -> Iterator[None]:
+    """Let no setting of the developer's shell reach the program under test."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [*os.environ]:
+            if name == "MONGODB_URI" or name.startswith("LOCAPI_"):
+                patch.delenv(name)
+        yield
+
+
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Name a case of bytes by its argument: gzip writes the time, so workers would disagree."""
+    return argname if isinstance(val, bytes) else None
+
+
 @pytest.fixture(scope="session")
 def mongodb_uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with embedded.mongod(tmp_path_factory.mktemp("mongod")) as uri:
-        yield uri
+    """Yield the URI of the MongoDB that MONGODB_URI names, or else of an embedded one.
+
+    It has a query, so a test can append options by "&".
+    """
+    if not GIVEN_URI:
+        with embedded.mongod(tmp_path_factory.mktemp("mongod")) as uri:
+            yield uri
+        return
+    parts = urlsplit(GIVEN_URI)
+    query = parts.query or "retryWrites=true"
+    yield urlunsplit(parts._replace(path=parts.path or "/", query=query))
+    with MongoClient[Document](GIVEN_URI) as client:
+        for name in client.list_database_names():
+            if name.startswith(RUN):
+                client.drop_database(name)
+
+
+def new_database_name() -> str:
+    """Return the name of a database that no other test uses."""
+    return f"{RUN}_{next(_numbers)}"
 
 
 @pytest.fixture(scope="module")
 def replica_set(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Members]":
-    from tests.members import Members  # which needs what is below
+    from tests.support.members import Members  # which needs what is below
 
     members = Members(tmp_path_factory.mktemp("members"))
     with members.running():
@@ -60,11 +107,17 @@ def replica_set(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Members]"
 @contextmanager
 def fresh_database(mongodb_uri: str) -> Iterator[Database[Document]]:
     """Yield an empty database, which is dropped afterwards."""
-    settings = Settings(mongodb_uri=mongodb_uri, database=f"test_{next(_numbers)}")
+    settings = Settings(mongodb_uri=mongodb_uri, database=new_database_name())
     with mongo.open_database(settings) as database:
-        mongo.prepare(database)
+        migrate.prepare(database)
         yield database
         database.client.drop_database(database.name)
+
+
+@pytest.fixture
+def no_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let each process read the horizon each time, so that no prune waits until all know it."""
+    monkeypatch.setattr(watermarks, "HORIZON_TRUST_S", 0.0)
 
 
 @pytest.fixture
@@ -75,7 +128,7 @@ def db(mongodb_uri: str) -> Iterator[Database[Document]]:
 
 @pytest.fixture(scope="session")
 def mongos(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Mongos]":
-    from tests.mongos import router
+    from tests.support.mongos import router
 
     with router(tmp_path_factory.mktemp("sharded")) as running:
         yield running
@@ -119,25 +172,26 @@ def api(db: Database[Document]) -> FlaskClient:
     return create_app(database=db).test_client()
 
 
-LOCCTL = Path(sys.executable).with_name("locctl")
 Locctl = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 @pytest.fixture
 def environ(db: Database[Document], mongodb_uri: str) -> dict[str, str]:
     """The environment of commands that use the test's database."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("LOCAPI_")}
-    return {**kept, "MONGODB_URI": mongodb_uri, "LOCAPI_DATABASE": db.name}
+    return {**os.environ, "MONGODB_URI": mongodb_uri, "LOCAPI_DATABASE": db.name}
 
 
 @pytest.fixture
 def locctl(environ: dict[str, str]) -> Locctl:
     """Run `locctl` as a user does."""
 
-    def run(*arguments: str | Path, **changed: str) -> "subprocess.CompletedProcess[str]":
+    def run(
+        *arguments: str | Path, cwd: Path | None = None, **changed: str
+    ) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(
             [LOCCTL, *arguments],
             env={**environ, **changed},
+            cwd=cwd,
             capture_output=True,
             text=True,
             timeout=60,
@@ -176,8 +230,12 @@ def a_fix(**fields: Any) -> dict[str, Any]:
 
 
 def free_port() -> int:
-    """Return a port of this host that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
+    """Return a port of this host that nobody listens on.
+
+    It lies below those that the kernel gives to clients, so that no connection takes it meanwhile.
+    """
+    for port in random.sample(range(10_000, 32_768), 100):
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("a hundred ports are taken")

@@ -9,14 +9,14 @@ from typing import Any
 from playwright.sync_api import Browser, Page
 from pymongo.database import Database
 
-from locapi import embedded, mongo
-from locapi.app import create_app
-from locapi.export import read_pages
-from locapi.map import render
-from locapi.mongo import Document
-from locapi.rollup import roll_up
+from locapi.api.app import create_app
+from locapi.exporters.query import read_pages
+from locapi.map.columns import collect
+from locapi.map.page import render
+from locapi.rollup.fold import fold_new_fixes
 from locapi.settings import Settings
-from locapi.tracks import gather
+from locapi.storage import embedded, migrate, mongo
+from locapi.storage.documents import Document
 from simulation.tracks import read_track
 from tests.browser.chromium import WAIT_MS, chromium
 from tests.conftest import ROOT
@@ -33,9 +33,9 @@ def main() -> None:
         path = Path(scratch) / "map.html"
         with embedded.mongod(Path(scratch) / "database") as uri:
             with mongo.open_database(Settings(mongodb_uri=uri)) as database:
-                mongo.prepare(database)
+                migrate.prepare(database)
                 _send(database)
-                path.write_text(render(gather(_pages(database))), encoding="utf-8")
+                path.write_text(render(collect(_pages(database))), encoding="utf-8")
         with chromium() as browser:
             _opened(browser, path, "spring-punctual", WIDE).screenshot(path=DOCS / "map.png")
             _opened(browser, path, "flight", PHONE).screenshot(path=DOCS / "map-phone.png")
@@ -47,7 +47,7 @@ def _send(database: Database[Document]) -> None:
         for row in read_track(track):
             if api.put("/location", data=row.body).status_code >= 500:
                 raise RuntimeError(f"{row.place} was not stored")
-    roll_up(database)
+    fold_new_fixes(database)
 
 
 def _pages(database: Database[Document]) -> Iterator[list[Document]]:
@@ -64,7 +64,7 @@ def _opened(browser: Browser, path: Path, user_id: str, options: dict[str, Any])
     page.get_by_label("User").select_option(user_id)
     slider = page.get_by_role("slider")
     slider.fill(str(int(slider.get_attribute("max") or 0) // 2))
-    page.evaluate("page._tell(page.found[0])")
+    page.evaluate("page._showTooltip(page.found[0])")
     return page
 
 

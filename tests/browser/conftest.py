@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from locapi.map import render
-from locapi.mongo import Document
-from locapi.tracks import gather
+from locapi.map.columns import collect
+from locapi.map.page import render
+from locapi.storage.documents import Document
 from tests.browser.chromium import WAIT_MS, chromium
 
 expect.set_options(timeout=WAIT_MS)
@@ -87,7 +87,7 @@ def open_map(browser: Browser, tmp_path: Path) -> Iterator[Open]:
 
     def open_map(minutes: list[Document], **options: Any) -> Opened:
         path = tmp_path / "map.html"
-        path.write_text(render(gather([minutes] if minutes else [])), encoding="utf-8")
+        path.write_text(render(collect([minutes] if minutes else [])), encoding="utf-8")
         offline = options.pop("offline", False)
         context = browser.new_context(**{"viewport": {"width": 1280, "height": 800}, **options})
         contexts.append(context)

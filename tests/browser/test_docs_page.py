@@ -1,76 +1,65 @@
-"""The page at /docs in a real browser: it fetches nothing, complains of nothing, fits a phone."""
+"""Swagger UI at /docs in a browser: fixes can be sent from it, and nothing leaves the host."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
-from tests.serving import Serving, serve
-
-CHROMIUM = "/usr/bin/chromium"
-FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
-SIZES = {"phone": (390, 844), "desktop": (1280, 900)}
-PAPER = {"light": "rgb(255, 255, 255)", "dark": "rgb(20, 23, 26)"}
-
-
-@pytest.fixture(scope="module")
-def serving(mongodb_uri: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
-    with serve(mongodb_uri, tmp_path_factory.mktemp("serve"), workers=1) as serving:
-        yield serving
+from locapi.ingest import tokens
+from locapi.settings import Settings
+from locapi.storage import mongo
+from tests.browser.chromium import WAIT_MS
+from tests.support.serving import serve
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        with playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS) as browser:
-            yield browser
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("size", SIZES)
-def test_the_page_fits_and_asks_for_nothing_but_itself(
-    serving: Serving, browser: Browser, tmp_path: Path, size: str, scheme: Literal["light", "dark"]
-) -> None:
-    width, height = SIZES[size]
-    with browser.new_context(
-        viewport={"width": width, "height": height}, color_scheme=scheme
-    ) as context:
+@contextmanager
+def opened(browser: Browser, url: str, width: int) -> Iterator[Page]:
+    """Open the page, and check at the end that all its requests went to the server."""
+    requests: list[str] = []
+    with browser.new_context(viewport={"width": width, "height": 844}) as context:
         page = context.new_page()
-        page.set_default_timeout(60_000)
-        asked, told = noted(page)
-        page.goto(f"{serving.url}/docs", wait_until="networkidle")
-        assert page.title().startswith("locapi ")
+        page.set_default_timeout(WAIT_MS)
+        page.on("request", lambda request: requests.append(request.url))
+        page.goto(f"{url}/docs")
+        page.locator("#operations-Fixes-putLocation .opblock-summary-control").click()
+        yield page
         assert page.evaluate("document.documentElement.scrollWidth") <= width
-        assert page.evaluate("getComputedStyle(document.body).backgroundColor") == PAPER[scheme]
-        page.screenshot(path=tmp_path / "page.png", full_page=True)
-    assert asked == [f"{serving.url}/docs"]
-    assert told == []
+    assert {f"{url}/docs", f"{url}/openapi.json", f"{url}/location"} <= set(requests)
+    assert all(request.startswith(f"{url}/") for request in requests)
 
 
-def noted(page: Page) -> tuple[list[str], list[str]]:
-    """Return lists of what the page will ask for over the network, and complain of."""
-    asked: list[str] = []
-    told: list[str] = []
-    page.on("request", lambda request: asked.append(request.url))
-    page.on("console", lambda message: told.append(message.text))
-    page.on("pageerror", lambda error: told.append(str(error)))
-    page.on("requestfailed", lambda request: told.append(f"failed: {request.url}"))
-    return asked, told
+def execute(page: Page, response: str) -> None:
+    """Send the example fix, and wait until the page shows this response."""
+    page.get_by_role("button", name="Execute").click()
+    page.locator(".live-responses-table", has_text=response).wait_for()
 
 
-def test_the_page_is_used_by_keyboard(serving: Serving, browser: Browser) -> None:
-    with browser.new_context() as context:
-        page = context.new_page()
-        page.set_default_timeout(60_000)
-        page.goto(f"{serving.url}/docs")
-        page.keyboard.press("Tab")
-        assert page.evaluate("document.activeElement.className") == "skip"
-        page.keyboard.press("Enter")
-        assert page.url.endswith("#main")
-        answer = page.locator("details", has_text="A number in quotes")
-        assert not answer.get_by_text("send it without quotes").first.is_visible()
-        answer.locator("summary").focus()
-        page.keyboard.press("Enter")
-        assert answer.get_by_text("send it without quotes").first.is_visible()
+@pytest.mark.parametrize("width", [390, 1280])
+def test_fix_is_sent_and_nothing_is_blocked(
+    mongodb_uri: str, browser: Browser, tmp_path: Path, width: int
+) -> None:
+    with serve(mongodb_uri, tmp_path, workers=1) as serving:
+        with opened(browser, serving.url, width) as page:
+            complaints: list[str] = []  # such as violations of the Content-Security-Policy
+            page.on("console", lambda message: complaints.append(message.text))
+            page.on("pageerror", lambda error: complaints.append(str(error)))
+            page.reload()
+            execute(page, '"status": "stored"')
+            execute(page, '"status": "duplicate"')
+            assert complaints == []
+
+
+def test_fix_is_sent_with_a_token(mongodb_uri: str, browser: Browser, tmp_path: Path) -> None:
+    with serve(mongodb_uri, tmp_path, workers=1, environ={"LOCAPI_AUTH": "token"}) as serving:
+        settings = Settings(mongodb_uri=mongodb_uri, database=serving.database)
+        with mongo.open_database(settings) as database:
+            token = tokens.add(database, "a1")
+        with opened(browser, serving.url, 1280) as page:
+            execute(page, '"code": "unauthorized"')
+            page.get_by_role("button", name="Authorize").first.click()
+            page.get_by_label("auth-bearer-value").fill(token)
+            page.get_by_role("button", name="Apply credentials").first.click()
+            page.get_by_role("button", name="Close").first.click()
+            execute(page, '"status": "stored"')

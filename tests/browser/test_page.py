@@ -1,4 +1,4 @@
-"""The map in a browser: what a reader sees, hears, points at and types."""
+"""The map in a browser, used by mouse, keyboard and screen reader."""
 
 import random
 from pathlib import Path
@@ -8,17 +8,19 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Route, expect
 
-from locapi.map import render
-from locapi.mongo import Document
-from locapi.tracks import gather
+from locapi.exporters.tracks import MAX_STEP
+from locapi.map.columns import collect
+from locapi.map.page import render
+from locapi.storage.documents import Document
 from tests.browser.chromium import chromium
 from tests.browser.conftest import Open, Opened
-from tests.test_map import HOSTILE, minute
+from tests.support.minutes import HOSTILE, minute
 
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
 DARK = {"color_scheme": "dark"}
 DRAWN = "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
 SLOW, FAST = "#414487", "#fde725"  # at 1.5 and 80 metres a second
+UNKNOWN = "#8c8c8c"
 
 
 def walk(user_id: str = "a1", *, gap: int = 0, start: int = 0, count: int = 10) -> list[Document]:
@@ -30,22 +32,20 @@ def walk(user_id: str = "a1", *, gap: int = 0, start: int = 0, count: int = 10) 
 
 
 def quiet(opened: Opened) -> bool:
-    """Return whether the page asked nothing of the network and complained of nothing."""
+    """Return whether the page made no requests and logged no errors."""
     assert opened.requests == [opened.page.url.split("#")[0]]
     assert opened.complaints == []
     return True
 
 
 def point_at(opened: Opened, lat: float, long: float) -> str:
-    """Point at a place and return what is told there."""
+    """Move the mouse to a position and return the tooltip's text."""
     opened.page.mouse.move(*opened.place(lat, long))
     return opened.text(".leaflet-tooltip")
 
 
 @pytest.mark.parametrize("options", [{}, DARK, PHONE, {"offline": True}])
-def test_a_map_opens_without_a_request_or_a_complaint(
-    open_map: Open, options: dict[str, Any]
-) -> None:
+def test_map_opens_without_requests_or_errors(open_map: Open, options: dict[str, Any]) -> None:
     opened = open_map(walk("a1") + walk("a2", start=725), **options)
     assert opened.text("#summary") == (
         "2 tracks of 2 users: 20 minutes, 2017-01-01 12:00 to 2017-01-02 00:14 UTC"
@@ -57,8 +57,8 @@ def test_a_map_opens_without_a_request_or_a_complaint(
     assert quiet(opened)
 
 
-def test_lines_bear_the_colour_of_their_speed_and_none_leads_over_a_gap(open_map: Open) -> None:
-    minutes = walk(gap=6)
+def test_lines_have_the_colour_of_their_speed_and_do_not_cross_gaps(open_map: Open) -> None:
+    minutes = walk(gap=MAX_STEP)
     for each in minutes[7:]:
         each["speed"] = 80.0
     opened = open_map(minutes)
@@ -67,19 +67,19 @@ def test_lines_bear_the_colour_of_their_speed_and_none_leads_over_a_gap(open_map
     assert opened.line_at(40.7, -73.915) == FAST
     assert opened.line_at(40.71, -73.985) is None
     rows = opened.page.locator("#minutes tbody tr").all_inner_texts()
-    assert rows[5] == "Nothing for 6 minutes"
+    assert rows[5] == "No position for 10 minutes"
     assert len(rows) == 11
     assert quiet(opened)
 
 
-def test_a_minute_that_no_line_meets_is_a_dot(open_map: Open) -> None:
+def test_lone_minute_is_a_dot(open_map: Open) -> None:
     opened = open_map([minute(after=0), minute(after=60, long=-73.9, speed=80)])
     assert opened.line_at(40.7, -74.0) == SLOW
     assert opened.line_at(40.7, -73.9) == FAST
     assert opened.line_at(40.7, -73.95) is None
 
 
-def test_pointing_at_a_minute_tells_its_numbers(open_map: Open) -> None:
+def test_tooltip_shows_the_values_of_a_minute(open_map: Open) -> None:
     numbers = {"lat": 40.712345, "long": -73.95, "accuracy": 17.228, "speed": 0.9384, "count": 1}
     opened = open_map([minute("a1", 0), minute("ü <b>", 3, **numbers)])
     assert point_at(opened, 40.712345, -73.95).splitlines() == [
@@ -95,16 +95,30 @@ def test_pointing_at_a_minute_tells_its_numbers(open_map: Open) -> None:
     assert quiet(opened)
 
 
-def test_numbers_beyond_all_sense_and_the_poles_are_shown(open_map: Open) -> None:
-    huge = {"accuracy": 1.7e308, "speed": 1e300}
-    minutes = [minute("a", 0, **huge), minute("b", 0, lat=90.0), minute("c", 0, lat=-90.0)]
-    opened = open_map(minutes)
-    told = point_at(opened, 40.7, -74.0)
-    assert "accuracy over 21474836.47 m\nover 2147483.647 m/s" in told
+def test_unknown_speed_is_grey_and_named(open_map: Open) -> None:
+    unknown: Document = {"accuracy": None, "speed": None}
+    opened = open_map([minute(after=0, **unknown), minute(after=60, long=-73.95)])
+    assert opened.line_at(40.7, -74.0) == UNKNOWN
+    assert "accuracy unknown\nspeed unknown\n" in point_at(opened, 40.7, -74.0)
+    assert opened.page.locator("#legend li").all_inner_texts()[0] == "unknown"
     assert quiet(opened)
 
 
-def test_a_track_over_the_antimeridian_is_drawn_on_the_short_side(open_map: Open) -> None:
+def test_line_between_a_known_and_an_unknown_speed_has_the_known_colour(open_map: Open) -> None:
+    minutes = [minute(after=0, speed=None), minute(after=1, long=-73.95, speed=80)]
+    assert open_map(minutes).line_at(40.7, -73.975) == FAST
+
+
+def test_huge_values_and_the_poles_are_shown(open_map: Open) -> None:
+    huge = {"accuracy": 1.7e308, "speed": 1e300}
+    minutes = [minute("a", 0, **huge), minute("b", 0, lat=90.0), minute("c", 0, lat=-90.0)]
+    opened = open_map(minutes)
+    tooltip = point_at(opened, 40.7, -74.0)
+    assert "accuracy over 21474836.47 m\nover 2147483.647 m/s" in tooltip
+    assert quiet(opened)
+
+
+def test_track_across_the_antimeridian_is_drawn_the_short_way(open_map: Open) -> None:
     longs = [179.97, 179.99, -179.99, -179.97]
     opened = open_map([minute("fiji", at, lat=-16.8, long=long) for at, long in enumerate(longs)])
     assert opened.line_at(-16.8, 180.0) == SLOW
@@ -118,7 +132,7 @@ def test_a_track_over_the_antimeridian_is_drawn_on_the_short_side(open_map: Open
     assert quiet(opened)
 
 
-def test_the_time_line_goes_from_minute_to_minute_by_keys(open_map: Open) -> None:
+def test_arrow_keys_move_along_the_time_line(open_map: Open) -> None:
     opened = open_map(walk("a1", gap=60) + walk("a2", start=4, count=1))
     time = opened.page.get_by_role("slider", name="Minute")
     time.focus()
@@ -144,29 +158,27 @@ def test_the_time_line_goes_from_minute_to_minute_by_keys(open_map: Open) -> Non
     assert quiet(opened)
 
 
-def test_play_goes_on_by_itself_until_the_end_and_is_silent_meanwhile(open_map: Open) -> None:
-    opened = open_map(walk(count=20))
+def test_play_can_be_paused_runs_to_the_end_and_is_not_announced(open_map: Open) -> None:
+    opened = open_map(walk(count=600))
+    clock, now = opened.page.locator("#clock"), opened.page.locator("#now")
     opened.page.get_by_role("button", name="Play").click()
-    assert opened.page.locator("#now").get_attribute("aria-live") == "off"
-    expect(opened.page.locator("#clock")).to_have_text("2017-01-01 12:19 UTC")
+    assert now.get_attribute("aria-live") == "off"
+    expect(clock).not_to_have_text("2017-01-01 12:00 UTC")
+    opened.page.get_by_role("button", name="Pause").click()
+    paused = opened.text("#clock")
+    assert "2017-01-01 12:00 UTC" < paused < "2017-01-01 21:59 UTC"
+    opened.page.get_by_role("button", name="Play").click()
+    expect(clock).not_to_have_text(paused)
+    assert opened.text("#clock") > paused
+    opened.page.get_by_label("Minute", exact=True).fill("595")
+    opened.page.get_by_role("button", name="Play").click()
+    expect(clock).to_have_text("2017-01-01 21:59 UTC")
     expect(opened.page.locator("#play")).to_have_text("Play")
-    assert opened.page.locator("#now").get_attribute("aria-live") == "polite"
+    assert now.get_attribute("aria-live") == "polite"
     assert quiet(opened)
 
 
-def test_pause_stays_at_a_minute_from_which_play_goes_on(open_map: Open) -> None:
-    opened = open_map(walk(count=600))
-    opened.page.get_by_role("button", name="Play").click()
-    expect(opened.page.locator("#clock")).not_to_have_text("2017-01-01 12:00 UTC")
-    opened.page.get_by_role("button", name="Pause").click()
-    stayed = opened.text("#clock")
-    assert "2017-01-01 12:00 UTC" < stayed < "2017-01-01 21:59 UTC"
-    opened.page.get_by_role("button", name="Play").click()
-    expect(opened.page.locator("#clock")).not_to_have_text(stayed)
-    assert opened.text("#clock") > stayed
-
-
-def test_all_can_be_reached_by_keys_and_shows_where_the_focus_is(open_map: Open) -> None:
+def test_every_control_has_a_tab_stop_and_visible_focus(open_map: Open) -> None:
     opened = open_map(walk("a1") + walk("a2"))
     reached = []
     for _ in range(20):
@@ -188,7 +200,7 @@ def test_all_can_be_reached_by_keys_and_shows_where_the_focus_is(open_map: Open)
     assert reached == ["skip", "theme", *on_map, *controls, *tables]
 
 
-def test_rows_lead_on_by_arrows_and_tell_on_the_map(open_map: Open) -> None:
+def test_arrow_keys_move_between_rows_and_show_tooltips(open_map: Open) -> None:
     opened = open_map(walk())
     opened.page.locator("#minutes button").first.focus()
     opened.page.keyboard.press("ArrowDown")
@@ -204,7 +216,7 @@ def test_rows_lead_on_by_arrows_and_tell_on_the_map(open_map: Open) -> None:
     assert quiet(opened)
 
 
-def test_a_user_a_day_or_a_track_can_be_chosen(open_map: Open) -> None:
+def test_user_day_and_track_can_be_selected(open_map: Open) -> None:
     opened = open_map(walk("a1") + walk("a1", start=1440) + walk("a2", count=3))
     opened.page.get_by_label("User").select_option("a1")
     assert opened.text("#summary").startswith("2 tracks of 1 user: 20 minutes")
@@ -220,36 +232,63 @@ def test_a_user_a_day_or_a_track_can_be_chosen(open_map: Open) -> None:
     assert opened.line_at(40.7, -73.95) is None
 
 
-def test_light_and_dark_follow_the_system_and_the_button(open_map: Open) -> None:
+def test_theme_follows_the_system_and_the_button(open_map: Open) -> None:
     opened = open_map(walk(), **DARK)
     ground = "getComputedStyle(document.body).backgroundColor"
     dark = opened.page.evaluate(ground)
-    button = opened.page.get_by_role("button", name="Dark")
-    assert button.get_attribute("aria-pressed") == "true"
+    button = opened.page.locator("#theme")
+    expect(button).to_have_text("Light theme")
     button.click()
-    assert button.get_attribute("aria-pressed") == "false"
+    expect(button).to_have_text("Dark theme")
     assert opened.page.evaluate(ground) == "rgb(255, 255, 255)" != dark
     opened.page.emulate_media(color_scheme="light")
     opened.page.evaluate(DRAWN)  # else the page would see no change from dark to dark
     opened.page.emulate_media(color_scheme="dark")
-    expect(button).to_have_attribute("aria-pressed", "true")
+    expect(button).to_have_text("Light theme")
     assert opened.page.evaluate(ground) == dark
     assert quiet(opened)
 
 
 @pytest.mark.parametrize("options", [{}, DARK, PHONE])
-def test_axe_finds_nothing_to_complain_of(open_map: Open, options: dict[str, Any]) -> None:
+def test_axe_finds_no_violations(open_map: Open, options: dict[str, Any]) -> None:
     opened = open_map(walk("a1", gap=20) + walk("a2"), **options)
     results = Axe().run(opened.page)
     assert results.violations_count == 0, results.generate_report()
 
 
-def test_what_is_wide_does_not_widen_a_phone(open_map: Open) -> None:
+def test_long_names_do_not_widen_a_phone(open_map: Open) -> None:
     opened = open_map([minute("W" * 128), *walk("a1")], **PHONE)
     assert opened.page.evaluate("document.documentElement.scrollWidth") == 390
 
 
-def test_a_hostile_name_is_shown_and_does_nothing(open_map: Open) -> None:
+LABELS = """() => {
+    const box = (node) => { const { left, right, top, bottom } = node.getBoundingClientRect();
+                            return { left, right, top, bottom }; };
+    const inside = (a, b) => a.left >= b.left && a.right <= b.right;
+    const apart = (a, b) => a.left >= b.right || a.right <= b.left
+                         || a.top >= b.bottom || a.bottom <= b.top;
+    const [map, zoom] = [element("map"), document.querySelector(".leaflet-control-zoom")].map(box);
+    const labels = [...document.querySelectorAll(".degrees span")];
+    return labels.map((label) => [label.textContent, inside(box(label), map)
+                                                     && apart(box(label), zoom)]);
+}"""
+
+
+def test_degrees_stay_readable_at_the_edges_of_a_phone(open_map: Open) -> None:
+    opened = open_map(walk(), **PHONE)
+    mouse, (x, y) = opened.page.mouse, opened.place(40.7, -73.95)
+    mouse.move(x, y)
+    mouse.down()
+    for step in range(0, 100, 10):
+        mouse.move(x + step, y - step)
+        opened.page.evaluate(DRAWN)
+        labels = opened.page.evaluate(LABELS)
+        assert {text[-1] for text, _ in labels} == {"N", "W"}
+        assert all(readable for _, readable in labels), labels
+    mouse.up()
+
+
+def test_hostile_name_is_shown_as_text(open_map: Open) -> None:
     hostile = [HOSTILE, "<img src=x onerror=alert(2)>", '"><svg onload=alert(3)>']
     opened = open_map([each for name in sorted(hostile) for each in walk(name)])
     first = sorted(hostile)[0]
@@ -260,14 +299,14 @@ def test_a_hostile_name_is_shown_and_does_nothing(open_map: Open) -> None:
     assert quiet(opened)
 
 
-def test_no_minutes_are_said_to_be_none(open_map: Open) -> None:
+def test_page_without_minutes_says_so(open_map: Open) -> None:
     opened = open_map([], **DARK)
-    assert opened.text("#notice").startswith("There are no minutes to show")
+    assert opened.text("#notice").startswith("No minutes match")
     assert opened.page.locator("html").get_attribute("data-theme") == "dark"
     assert quiet(opened)
 
 
-def test_a_hundred_thousand_minutes_open_and_answer(open_map: Open, tmp_path: Path) -> None:
+def test_hundred_thousand_minutes_can_be_explored(open_map: Open, tmp_path: Path) -> None:
     chance = random.Random(1)
     minutes = []
     for user in range(10):
@@ -281,13 +320,12 @@ def test_a_hundred_thousand_minutes_open_and_answer(open_map: Open, tmp_path: Pa
     assert opened.text("#circles-note") == "Zoom in to see them."
     last = minutes[-1]
     opened.page.get_by_label("User").select_option("user9")
-    told = point_at(opened, last["lat"], last["long"])
-    assert told.startswith("user9\n2017-01-0")
+    assert point_at(opened, last["lat"], last["long"]).startswith("user9\n2017-01-0")
     assert (tmp_path / "map.html").stat().st_size < 2_000_000
     assert quiet(opened)
 
 
-def test_where_chromium_is_missing_it_is_said_what_to_install(
+def test_missing_chromium_names_the_package(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("PATH", "")
@@ -304,8 +342,8 @@ PIXEL = bytes.fromhex(
 
 
 def served(opened: Opened, tile: Any) -> None:
-    """Open a map as from a web server, with tiles answered by `tile`."""
-    html = render(gather([walk()]))
+    """Open a map from a web server whose tiles `tile` answers."""
+    html = render(collect([walk()]))
     context = opened.page.context
     context.route("**/*", lambda route: route.fulfill(body=html, content_type="text/html"))
     context.route("https://tile.openstreetmap.org/**", tile)
@@ -313,7 +351,7 @@ def served(opened: Opened, tile: Any) -> None:
     opened.page.locator("#main:not([hidden])").wait_for()
 
 
-def test_the_base_map_comes_when_it_is_asked_for_and_names_its_makers(open_map: Open) -> None:
+def test_base_map_is_fetched_only_when_switched_on_and_is_credited(open_map: Open) -> None:
     opened = open_map(walk())
     referrers = []
 
@@ -330,33 +368,30 @@ def test_the_base_map_comes_when_it_is_asked_for_and_names_its_makers(open_map: 
     )
     assert set(referrers) == {"https://maps.example.org/"}
     opened.page.get_by_label("Base map").uncheck()
-    assert opened.text("#tiles-note").startswith("Fetched from openstreetmap.org")
+    assert opened.text("#tiles-note").startswith("Loaded from openstreetmap.org")
     expect(opened.page.locator(".leaflet-tile")).to_have_count(0)
     assert opened.complaints == []
 
 
-def test_a_base_map_that_cannot_be_fetched_is_said_so(open_map: Open) -> None:
+def test_missing_tiles_are_reported(open_map: Open) -> None:
     opened = open_map(walk())
     served(opened, lambda route: route.abort())
     opened.page.get_by_label("Base map").check()
-    expect(opened.page.locator("#tiles-note")).to_have_text(
-        "The base map, or a part of it, cannot be fetched."
-    )
+    expect(opened.page.locator("#tiles-note")).to_contain_text("could not be loaded")
 
 
-def test_without_a_network_no_base_map_is_asked_for(open_map: Open) -> None:
+@pytest.mark.parametrize(
+    ("is_file", "note"),
+    [(True, "serves only pages from a web server"), (False, "There is no network connection.")],
+)
+def test_base_map_stays_off_for_a_file_or_without_network(
+    open_map: Open, is_file: bool, note: str
+) -> None:
     opened = open_map(walk())
-    served(opened, lambda route: route.abort())
-    opened.page.context.set_offline(True)
+    if not is_file:
+        served(opened, lambda route: route.abort())
+        opened.page.context.set_offline(True)
     opened.page.get_by_label("Base map").click()
-    expect(opened.page.locator("#tiles-note")).to_have_text("There is no network now.")
+    expect(opened.page.locator("#tiles-note")).to_contain_text(note)
     assert not opened.page.get_by_label("Base map").is_checked()
     assert opened.complaints == []
-
-
-def test_from_a_file_no_base_map_is_asked_for_and_the_remedy_is_named(open_map: Open) -> None:
-    opened = open_map(walk())
-    opened.page.get_by_label("Base map").click()
-    expect(opened.page.locator("#tiles-note")).to_contain_text("only pages that come from a web")
-    assert not opened.page.get_by_label("Base map").is_checked()
-    assert quiet(opened)

@@ -1,1 +1,1 @@
-"""The installation of docker-compose.cluster.yml, with a mishap for each of its containers."""
+"""Tests of docker-compose.cluster.yml; run by `make docker-test` only."""

@@ -1,18 +1,19 @@
-"""One stack for all tests here, on a volume of its own, and gone at the end."""
+"""One running stack for all tests here, started as on a fresh clone."""
 
 from collections.abc import Iterator
 
 import pytest
 
-from tests.docker.stack import compose, run, up
+from tests.support.compose import Stack
+
+SERVICES = ("api", "mongo", "rollup")
 
 
-@pytest.fixture(scope="package", autouse=True)
-def stack() -> Iterator[None]:
-    run("docker/secrets.sh")
-    compose("down", "--volumes")  # what a killed run left
+@pytest.fixture(scope="package")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    stack = Stack("locapi-test", tmp_path_factory.mktemp("stack"))
     try:
-        up()
-        yield
+        stack.up()
+        yield stack
     finally:
-        compose("down", "--volumes")
+        stack.down()

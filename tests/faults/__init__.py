@@ -1,1 +1,1 @@
-"""Real processes that are killed, paused and cut off under load, and who judges what is left."""
+"""Kill, pause and cut off real processes under load, and check what is stored."""

@@ -1,4 +1,4 @@
-"""`make faults`: kill, pause and cut off under load, and print what became of it."""
+"""Run `make faults`: kill, pause and cut off processes under load, and print the effects."""
 
 import random
 import sys
@@ -14,6 +14,7 @@ from tests.faults.referee import judge, lost
 from tests.faults.replica_set import ReplicaSet
 from tests.faults.report import effects, table, unexcused
 from tests.faults.single_node import SingleNode
+from tests.faults.warehouse import Warehouse
 
 Installation = type[SingleNode] | type[ReplicaSet]
 
@@ -25,7 +26,7 @@ DISKS = "disks"
 
 
 def main(arguments: list[str]) -> int:
-    """Run all, with a seed that may be given; return 1 where a promise was broken."""
+    """Run all faults with an optional seed; return 1 if a guarantee was broken."""
     seed = int(arguments[0]) if arguments else random.randrange(1_000_000)
     click.echo(f"seed {seed}")
     wanted = arguments[1:] or [*ROUNDS, DISKS]
@@ -40,17 +41,24 @@ def _run(title: str, kind: Installation, rounds: int, seed: int) -> int:
     with tempfile.TemporaryDirectory() as directory:
         installation = kind(Path(directory), seed)
         with installation.running():
-            with Load(installation.api.port, seed) as load:
+            with (
+                Warehouse(installation.uri) as warehouse,
+                Load(installation.api.port, seed) as load,
+            ):
                 faults = list(installation.befall(load, rounds))
             entries = list(load.entries())
-            told = [*unexcused(load, faults), *judge(installation.uri, entries)]
+            problems = [*unexcused(load, faults), *judge(installation.uri, entries)]
+            problems += warehouse.differences()
             answered = sum(entry.answered for entry in entries)
             gone = len(lost(installation.uri, entries))
     click.echo(f"\n{title}: {time.monotonic() - began:.0f} s; columns in seconds: median / most")
     click.echo("\n".join(table(effects(load, faults))))
     click.echo(f"fixes answered 200: {answered:,}; faults: {len(faults)}; lost: {gone}")
-    click.echo("\n".join(told) or "each is stored once, and the minutes are those of the reference")
-    return bool(told)
+    click.echo(f"reads by a warehouse that follows what changes: {warehouse.reads:,}")
+    click.echo(
+        "\n".join(problems) or "each is stored once, and the minutes are those of the reference"
+    )
+    return bool(problems)
 
 
 if __name__ == "__main__":

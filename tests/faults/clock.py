@@ -1,25 +1,26 @@
-"""`locctl serve` with a clock that is read from a file, so that it can jump in every worker."""
+"""Run `locctl serve` with a clock that is read from a file, so that it jumps in every worker."""
 
 import os
 from datetime import datetime
+from functools import partial
 from pathlib import Path
-from typing import Any
 
-from cli import entry, workers
-from locapi.app import create_app
-from locapi.server import Server
+from locctl import entry, http_server
+
+from locapi.api.app import create_app
+from locapi.api.bridge import Bridge
 
 VARIABLE = "TEST_CLOCK"  # names the file
 
 
 class Clock:
-    """What the API takes for the time, as another process sets it."""
+    """A clock for the API that another process sets."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     def set(self, now: datetime) -> None:
-        """Let the time be `now` from here on."""
+        """Set the time."""
         behind = self._path.with_suffix(".new")
         behind.write_text(now.isoformat())
         behind.replace(self._path)
@@ -29,21 +30,16 @@ class Clock:
         return datetime.fromisoformat(self._path.read_text())
 
 
-def create_server() -> Server:
+def create_application() -> Bridge:
     """Return the application to serve, in a worker."""
-    return Server(create_app(now=Clock(Path(os.environ[VARIABLE])).now))
+    return Bridge(create_app(now=Clock(Path(os.environ[VARIABLE])).now))
 
 
-def main(module: str) -> None:
-    """Run `locctl`, but serve the application that a module makes."""
-    run = workers.run
-
-    def run_with_clock(_application: str, *arguments: Any, **options: Any) -> None:
-        run(f"{module}:create_server", *arguments, **options)
-
-    workers.run = run_with_clock  # type: ignore[assignment]
+def main(application: str) -> None:
+    """Run `locctl` with an application for `locctl serve` that reads this clock."""
+    http_server.run = partial(http_server.run, application=application)
     entry.main()
 
 
 if __name__ == "__main__":
-    main(__spec__.name)
+    main(f"{__spec__.name}:create_application")

@@ -1,4 +1,4 @@
-"""A real disk that fills up under a server, and one that cannot be written.
+"""Fill a real disk under a server, and run one on a disk that is read-only.
 
 Disks are mounted in a mount namespace of their own; where this is not root's process,
 the kernel has to let users make one.
@@ -18,13 +18,12 @@ import pymongo
 from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
-from locapi import embedded
 from locapi.errors import LocapiError
-from locapi.mongo import Document
+from locapi.storage import embedded
+from locapi.storage.documents import Document
 from tests.conftest import free_port
-from tests.faults.processes import LOCCTL, Process, until
-from tests.test_end_to_end import ask
-from tests.test_server import fix
+from tests.support.fixes import fix
+from tests.support.processes import LOCCTL, Process, ask, listens, until
 
 DISK = "size=500m"  # what an empty mongod takes, and some
 AGAIN_S = 120  # a mongod that does not start is tried for 30 s, every 30 s
@@ -34,7 +33,7 @@ BALLAST = "ballast"
 
 
 def check() -> list[str]:
-    """Play both; return a line on each, or raise AssertionError with what was wrong."""
+    """Run both cases; return a line on each, or raise AssertionError with what is wrong."""
     namespace = ["unshare", "--mount"]
     if os.geteuid() != 0:
         namespace += ["--user", "--map-root-user"]
@@ -45,9 +44,9 @@ def check() -> list[str]:
 
 
 def main() -> None:
-    """Play both and print a line on each."""
+    """Run both cases and print a line on each."""
     for play in (_full, _read_only):
-        # Short, for the path of mongod's socket may not be long.
+        # The path of mongod's socket has to be short.
         with tempfile.TemporaryDirectory(dir="/tmp", prefix="disk-") as name, _disk(name) as disk:
             click.echo(play(disk))
 
@@ -63,7 +62,7 @@ def _disk(name: str) -> Iterator[Path]:
 
 def _full(disk: Path) -> str:
     with tempfile.TemporaryDirectory() as logs, _serving(disk, Path(logs)) as (serve, url):
-        stored, told = _fill(url, disk, serve)
+        stored, logged = _fill(url, disk, serve)
         # Done where mongod has just begun anew and found a little room, else failed.
         tried = _locctl(disk, "rollup")
         assert tried.returncode in (0, 1), tried.stderr
@@ -78,7 +77,7 @@ def _full(disk: Path) -> str:
         assert _locctl(disk, "verify").returncode == 0
     return (
         f"disk full: {stored} answered 200, lost 0; answered again {back_s:.0f} s after it was "
-        f"freed\n  the log: {told}\n  rollup: {tried.stderr.strip()}"
+        f"freed\n  the log: {logged}\n  rollup: {tried.stderr.strip()}"
     )
 
 
@@ -100,7 +99,7 @@ def _serving(disk: Path, logs: Path) -> Iterator[tuple[Process, str]]:
     serve = Process("serve", command, logs, **_environ(disk))
     serve.start()
     try:
-        until(lambda: "serving" in serve.log.read_text(), "the start")
+        until(lambda: listens(port), "the start")
         yield serve, f"http://127.0.0.1:{port}"
     finally:
         serve.end()
@@ -123,14 +122,14 @@ def _fill(url: str, disk: Path, serve: Process) -> tuple[int, str]:
             _use_up(disk / "data")
             codes.append(_code(url, len(codes) + 1))
     assert set(codes) == {200, 500}
-    told = [line for line in serve.log.read_text().splitlines() if "PUT /location" in line]
-    assert 1 <= len(told) <= 4, told
-    assert any("No space left" in line or "disk is full" in line for line in told), told
-    return codes.count(200), told[-1]
+    logged = [line for line in serve.log.read_text().splitlines() if "PUT /location" in line]
+    assert 1 <= len(logged) <= 4, logged
+    assert any("disk is full" in line or "mongod.log" in line for line in logged), logged
+    return codes.count(200), logged[-1]
 
 
 def _use_up(data_dir: Path) -> None:
-    """Write into the database until it cannot any more: it has files in reserve."""
+    """Write to the database until writes fail: it keeps some files in reserve."""
     with suppress(LocapiError, PyMongoError), embedded.mongod(data_dir) as uri:
         with MongoClient[Document](uri) as client, pymongo.timeout(FULL_S):
             while True:

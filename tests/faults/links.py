@@ -1,7 +1,7 @@
-"""A proxy before each member of a replica set, which knows who calls and can hold it back.
+"""A proxy in front of each member of a replica set, which can hold back connections by caller.
 
-Members and clients alike reach a member by its proxy. Where a connection comes
-from is told by which member owns the other end; if none does, it is a client.
+Members and clients reach a member by its proxy. The owner of a connection's other end shows which
+member it comes from; if no member owns it, it comes from a client.
 """
 
 import asyncio
@@ -17,17 +17,17 @@ _MOST_LOOKS = 20
 
 
 class Way(NamedTuple):
-    """A proxy's port, and the port of the member behind it."""
+    """The port of a proxy, and the port of the member behind it."""
 
     port: int
     target: int
 
 
 class Links:
-    """All ways between members, and from clients to them."""
+    """The proxies of all members."""
 
     def __init__(self, ways: list[Way], pid_of: Callable[[int], int]) -> None:
-        """Take the way to each member, and what tells the process that a member is."""
+        """Take the way to each member, and a function that returns a member's process."""
         self._ways, self._pid_of = ways, pid_of
         self._cut: frozenset[frozenset[int]] = frozenset()
         self._loop = asyncio.new_event_loop()
@@ -50,11 +50,11 @@ class Links:
         self._loop.close()
 
     def cut(self, member: int, others: Iterable[int]) -> None:
-        """Hold back all that is sent between a member and others, either way."""
+        """Hold back everything between a member and the others, in both directions."""
         self._cut = frozenset(frozenset({member, other}) for other in others)
 
-    def mend(self) -> None:
-        """Let all pass again, also what was held back."""
+    def restore(self) -> None:
+        """Let everything pass again, including what was held back."""
         self._cut = frozenset()
 
     def _taker(
@@ -86,7 +86,7 @@ class Links:
 
     async def _caller(self, port: int) -> int:
         tries = 0
-        # The kernel's table may lack a row while others come and go.
+        # The kernel's table may miss a row while others come and go.
         while (inode := _owner(port)) is None and tries < _MOST_LOOKS:
             tries += 1
             await asyncio.sleep(_LOOK_S)

@@ -1,4 +1,4 @@
-"""Clients as phones are: each sends its fixes in order until 200 and records all answers."""
+"""Clients that behave as phones: send fixes in order until 200, and record all answers."""
 
 import http.client
 import itertools
@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests.faults.tracks import Ask, Track, ahead, autumns
-from tests.reference import Sent
+from tests.support.reference import Sent
 
 PATIENCE_S = 30  # for one answer
 BACK_OFF_S = 0.05
@@ -29,7 +29,7 @@ class Attempt:
 
 @dataclass
 class Entry:
-    """What one user wanted stored, and all that was heard of it."""
+    """A fix of a user, and all attempts to send it."""
 
     ask: Ask
     attempts: list[Attempt] = field(default_factory=list)
@@ -63,7 +63,7 @@ class Client(threading.Thread):
         self._connection.close()
 
     def stop(self) -> None:
-        """End after the fix that is under way was answered."""
+        """Stop after the answer to the fix in progress."""
         self._stopped.set()
 
     def _send_until_stored(self, entry: Entry) -> None:
@@ -119,15 +119,15 @@ class Load:
             assert not client.is_alive(), "a client was never answered"
 
     def all_served_since(self, since: float) -> bool:
-        """Tell whether each client got a 200 for a request sent after that time."""
+        """Return whether each client got a 200 for a request sent after that time."""
         return all(client.last_200_began > since for client in self.clients)
 
     def entries(self) -> Iterator[Entry]:
-        """Yield all that was asked for, each user's in order."""
+        """Yield the entries of all clients, each user's in order."""
         return itertools.chain.from_iterable(client.entries.copy() for client in self.clients)
 
     def attempts(self, since: float = 0.0, until: float = float("inf")) -> Iterator[Attempt]:
-        """Yield the attempts that were under way at some time of a span."""
+        """Yield the attempts that were in progress at some time of a span."""
         for entry in self.entries():
             for attempt in entry.attempts.copy():
                 if attempt.ended >= since and attempt.began <= until:

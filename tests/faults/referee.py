@@ -8,29 +8,29 @@ from typing import Any
 from pymongo import MongoClient
 from pymongo.database import Database
 
-from locapi.mongo import Document
-from tests.crashing import fix_id
+from locapi.storage.documents import Document
 from tests.faults.load import Entry
-from tests.faults.processes import DEADLINE_S, LOCCTL
-from tests.reference import Counted, Reference, differences
+from tests.support.crashing import fix_id
+from tests.support.processes import DEADLINE_S, LOCCTL
+from tests.support.reference import Counted, Reference, differences
 
 
 def judge(uri: str, entries: list[Entry]) -> list[str]:
-    """Return in words all that was lost, counted twice or answered wrongly; [] where all is well.
+    """Return a sentence for each fix that was lost, counted twice or answered wrongly.
 
-    Every client must have its last answer; roll-ups may still be at work.
+    Call it after every client has its last answer; roll-ups may still run.
     """
     reference = Reference()
-    told = [fault for entry in entries for fault in _misanswered(entry, reference)]
+    problems = [fault for entry in entries for fault in _misanswered(entry, reference)]
     rolled_up = _locctl(uri, "rollup")
     verified = _locctl(uri, "verify")
-    told += [f"{run.args[1]}: {run.stderr}" for run in (rolled_up, verified) if run.returncode]
-    told += verified.stdout.splitlines()
+    problems += [f"{run.args[1]}: {run.stderr}" for run in (rolled_up, verified) if run.returncode]
+    problems += verified.stdout.splitlines()
     with MongoClient[Document](uri, tz_aware=True) as client:
         database = client.locapi
-        told += _misstored(database, {fix_id(key): fix for key, fix in reference.raw.items()})
-        told += differences(database.minutes.find(), reference.minutes())
-    return told
+        problems += _misstored(database, {fix_id(key): fix for key, fix in reference.raw.items()})
+        problems += differences(database.minutes.find(), reference.minutes())
+    return problems
 
 
 def lost(uri: str, entries: Iterable[Entry]) -> set[str]:
@@ -41,7 +41,7 @@ def lost(uri: str, entries: Iterable[Entry]) -> set[str]:
 
 
 def _misanswered(entry: Entry, reference: Reference) -> Iterator[str]:
-    """Put the fix into the reference, and yield how its answers differ from what that says."""
+    """Put the fix into the reference, and yield how its answers differ from the reference's."""
     sent, name = entry.ask.sent, fix_id(entry.ask.sent.key)
     wanted = reference.put(sent)
     fix_time = reference.raw[sent.key].instant

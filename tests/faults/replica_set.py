@@ -9,16 +9,17 @@ from pathlib import Path
 from tests.conftest import free_port
 from tests.faults.links import CLIENTS, Links, Way
 from tests.faults.load import Load
-from tests.faults.processes import Api, RollUp, listens, until
+from tests.faults.processes import Api, RollUp
 from tests.faults.report import Fault
-from tests.members import MEMBERS, Members
+from tests.support.members import MEMBERS, Members
+from tests.support.processes import listens, until
 
 AWAY_S = 6.0  # how long a member is paused or cut off: some elections
 PAUSE_S = 1.0
 
 
 class ReplicaSet:
-    """All processes of an installation that outlives any one mongod."""
+    """All processes of an installation that survives the loss of any one mongod."""
 
     def __init__(self, directory: Path, seed: int) -> None:
         self._random = random.Random(seed)
@@ -51,7 +52,7 @@ class ReplicaSet:
             yield
 
     def befall(self, load: Load, rounds: int) -> Iterator[Fault]:
-        """Let each fault come to pass that many times, in any order, and yield what each did."""
+        """Cause each fault that many times, in random order, and yield its effects."""
         until(lambda: load.all_served_since(0.0), "the first answers")
         for _ in range(rounds):
             for kind in self._random.sample(list(self.faults), len(self.faults)):
@@ -72,15 +73,15 @@ class ReplicaSet:
             commits = time.monotonic()
         until(lambda: load.all_served_since(since), f"{kind}: all clients are served again")
         ended = time.monotonic()
-        self._mend(old, began + AWAY_S)
+        self._repair(old, began + AWAY_S)
         return Fault(kind, began, since, commits, ended)
 
     def _cut_secondary(self, primary: int) -> None:
         secondary = self._random.choice([each for each in MEMBERS if each != primary])
         self._links.cut(secondary, {*MEMBERS, CLIENTS} - {secondary})
 
-    def _mend(self, old: int, when: float) -> None:
-        """Undo what befell, whichever it was, and not before it was there for a while."""
+    def _repair(self, old: int, when: float) -> None:
+        """Undo the fault after a while, whichever it was."""
         time.sleep(max(0.0, when - time.monotonic()))
-        self._links.mend()
+        self._links.restore()
         self._members.bring_back(old)

@@ -1,4 +1,4 @@
-"""What faults did to the clients, the answers that no client may get, and the table of it all."""
+"""Report the effects of faults on clients, and the answers that no client may get."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
@@ -40,7 +40,7 @@ class Effect:
 
     @property
     def beside_database_s(self) -> float:
-        """Return how much later than the database's own first write the API answers again."""
+        """Return the seconds from the database's first write to the API's first 200."""
         return self.first_200_s - self.commits_s
 
 
@@ -69,7 +69,7 @@ def _effect(fault: Fault, attempts: list[Attempt]) -> Effect:
 
 
 def unexcused(load: Load, faults: list[Fault]) -> Iterator[str]:
-    """Yield in words each answer that no client may get: other codes, broken connections.
+    """Yield a sentence for each answer that no client may get: other codes, broken connections.
 
     A connection may break while a process of the API is killed; where that is one
     worker, each client has one connection to lose.

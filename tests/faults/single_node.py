@@ -12,16 +12,16 @@ from pathlib import Path
 
 from tests.conftest import a_fix, free_port
 from tests.faults.load import Load
-from tests.faults.processes import Api, Mongod, RollUp, listens, until
+from tests.faults.processes import Api, RollUp
 from tests.faults.report import Fault
 from tests.faults.tracks import CLOCK, JUMP_H
-from tests.test_end_to_end import ask
+from tests.support.processes import Mongod, ask, listens, until
 
 PAUSE_S = 1.0  # at most, between all being well and the next fault
 
 
 class SingleNode:
-    """All processes of a small installation, and what can befall them."""
+    """All processes of a small installation, and the faults that it can have."""
 
     def __init__(self, directory: Path, seed: int) -> None:
         self._random = random.Random(seed)
@@ -44,11 +44,11 @@ class SingleNode:
             for process in (self.mongod, self.api, self.rollup):
                 started.callback(process.end)
                 process.start()
-            until(lambda: listens(self.mongod.port) and listens(self.api.port), "the start")
+            until(lambda: listens(self.mongod.port) and self.api.serves(), "the start")
             yield
 
     def befall(self, load: Load, rounds: int) -> Iterator[Fault]:
-        """Let each fault come to pass that many times, in any order, and yield what each did."""
+        """Cause each fault that many times, in random order, and yield its effects."""
         for _ in range(rounds):
             for kind in self._random.sample(list(self.faults), len(self.faults)):
                 time.sleep(self._random.uniform(0, PAUSE_S))
@@ -68,7 +68,7 @@ class SingleNode:
         self.mongod.start()
 
     def _kill_worker(self) -> None:
-        until(lambda: len(self.api.workers()) == 2, "two workers")
+        until(self.api.serves, "all workers")
         os.kill(self._random.choice(self.api.workers()), signal.SIGKILL)
 
     def _kill_parent(self) -> None:

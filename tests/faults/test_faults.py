@@ -1,49 +1,57 @@
-"""A share of `make faults`, in a minute or so; and a database that comes last."""
+"""Run a share of `make faults`, and start the database after the API and the roll-up."""
 
 from pathlib import Path
 
 from pymongo import MongoClient
 
-from locapi.mongo import Document
+from locapi.storage.documents import Document
 from tests.conftest import a_fix, free_port
 from tests.faults.load import Load
-from tests.faults.processes import Api, Mongod, RollUp, listens, until
+from tests.faults.processes import Api, RollUp
 from tests.faults.referee import judge
 from tests.faults.replica_set import ReplicaSet
 from tests.faults.report import effects, unexcused
 from tests.faults.single_node import SingleNode
-from tests.test_end_to_end import ask
-from tests.test_server import fix
+from tests.faults.warehouse import Warehouse
+from tests.support import depth
+from tests.support.fixes import fix
+from tests.support.processes import Mongod, ask, listens, until
 
 RECOVERY_S = 5.0  # from when a new primary takes writes
 
 
-def test_what_was_answered_outlives_kills_and_counts_once(tmp_path: Path) -> None:
-    node = SingleNode(tmp_path, seed=1)
+def test_answered_fixes_survive_kills_and_count_once(tmp_path: Path) -> None:
+    seed = depth.seed("kills")
+    node = SingleNode(tmp_path, seed)
     with node.running():
-        with Load(node.api.port, seed=1) as load:
+        with Warehouse(node.uri) as warehouse, Load(node.api.port, seed) as load:
             faults = list(node.befall(load, rounds=2))
         entries = list(load.entries())
         assert [*unexcused(load, faults), *judge(node.uri, entries)] == []
+        assert warehouse.differences() == []
+    assert warehouse.reads > 1
     assert len(entries) > 100
     assert len(faults) == 10
 
 
-def test_what_was_answered_outlives_failovers_and_the_api_comes_back_by_itself(
+def test_answered_fixes_survive_failovers_and_the_api_recovers(
     tmp_path: Path,
 ) -> None:
-    replica_set = ReplicaSet(tmp_path, seed=1)
+    seed = depth.seed("failovers")
+    replica_set = ReplicaSet(tmp_path, seed)
     share = ("primary killed", "primary stepped down")
     replica_set.faults = {kind: replica_set.faults[kind] for kind in share}
     with replica_set.running():
-        with Load(replica_set.api.port, seed=1) as load:
+        with Warehouse(replica_set.uri) as warehouse, Load(replica_set.api.port, seed) as load:
             faults = list(replica_set.befall(load, rounds=1))
         entries = list(load.entries())
         assert [*unexcused(load, faults), *judge(replica_set.uri, entries)] == []
+        assert warehouse.differences() == []
+    assert warehouse.reads > 1
     assert max(effect.beside_database_s for effect in effects(load, faults)) <= RECOVERY_S
 
 
-def test_the_database_may_come_last(tmp_path: Path) -> None:
+def test_api_and_roll_up_wait_for_a_database_that_starts_last(tmp_path: Path) -> None:
     """It comes seconds late, longer than any single wait: what holds after two holds after many.
 
     A request waits 8 s at most and the roll-up's look for a server ends, here, after 1 s,
@@ -61,7 +69,7 @@ def test_the_database_may_come_last(tmp_path: Path) -> None:
         assert (code, answer["error"]["code"]) == (500, "database_unavailable")
         until(lambda: "trying again" in rollup.log.read_text(), "the roll-up's wait")
         mongod.start()
-        until(lambda: ask(url, "PUT", "/location", fix())[0] == 200, "the first answer", 5)
+        until(lambda: ask(url, "PUT", "/location", fix())[0] == 200, "the first answer")
         with MongoClient[Document](uri) as client:
             minutes = client.locapi.minutes
             until(lambda: minutes.find_one() is not None, "a minute")
@@ -75,7 +83,7 @@ def test_the_database_may_come_last(tmp_path: Path) -> None:
             process.end()
 
 
-def test_the_referee_finds_what_is_lost_and_what_is_counted_wrongly(tmp_path: Path) -> None:
+def test_referee_finds_lost_and_miscounted_fixes(tmp_path: Path) -> None:
     node = SingleNode(tmp_path, seed=1)
     with node.running():
         with Load(node.api.port, seed=1) as load:

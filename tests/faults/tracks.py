@@ -1,4 +1,4 @@
-"""What the clients of a fault run send: tracks through autumns, late fixes, repeats, new ones."""
+"""Tracks for fault runs: through autumn changes of clocks, with late and repeated fixes."""
 
 import random
 from collections.abc import Iterator
@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from tests.reference import Key, Sent
+from tests.support.reference import Key, Sent
 
 NEW_YORK = "America/New_York"
 # What the API's clock shows, give or take eleven hours: nothing sent lies a day ahead of that.

@@ -1,1 +1,1 @@
-"""What strangers might send: bodies at the parser and the application, bytes at a real server."""
+"""Send generated bodies to the parser and the application, and generated HTTP to a server."""

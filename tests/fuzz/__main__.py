@@ -1,4 +1,4 @@
-"""`make fuzz`: a million bodies at the parser, and shares at the application and a real server."""
+"""Run `make fuzz`: send a million bodies to the parser, fewer to the application and a server."""
 
 import argparse
 import asyncio
@@ -8,45 +8,45 @@ import sys
 import tempfile
 from pathlib import Path
 
-from locapi import embedded, mongo
-from locapi.app import create_app
-from locapi.server import Server
+from locapi.api.app import create_app
 from locapi.settings import Settings
+from locapi.storage import embedded, mongo
 from tests.fuzz import throw
 from tests.fuzz.contract import check
 from tests.fuzz.serving import serving
 
 
 def main() -> None:
-    """Throw all, and print what came of each share."""
-    options = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
-    options.add_argument("--seed", type=int, default=secrets.randbits(32))
-    options.add_argument("--bodies", type=int, default=1_000_000)
-    options.add_argument("--application", type=int, default=25_000)
-    options.add_argument("--requests", type=int, default=6_000)
-    options.add_argument("--examples", type=int, default=500, help="of schemathesis, each way")
-    asked = options.parse_args()
-    logging.disable(logging.WARNING)  # that a request was refused is no news here
-    say("seed", asked.seed)
-    say("bodies at the parser", throw.at_parser(asked.seed, asked.bodies))
-    # Short: a socket's path may not be long.
-    with tempfile.TemporaryDirectory(prefix="locapi-") as scratch:
-        with embedded.mongod(Path(scratch) / "mongod") as uri:
+    """Run all parts, and print a line for each."""
+    parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
+    parser.add_argument("--seed", type=int, default=secrets.randbits(32))
+    parser.add_argument("--bodies", type=int, default=1_000_000)
+    parser.add_argument("--application", type=int, default=25_000)
+    parser.add_argument("--requests", type=int, default=6_000)
+    parser.add_argument("--examples", type=int, default=500, help="for schemathesis, in each mode")
+    options = parser.parse_args()
+    logging.disable(logging.WARNING)
+    report("seed", options.seed)
+    report("bodies to the parser", throw.at_parser(options.seed, options.bodies))
+    # The path of a socket has to be short.
+    with tempfile.TemporaryDirectory(prefix="locapi-") as name:
+        scratch = Path(name)
+        with embedded.mongod(scratch / "mongod") as uri:
             with mongo.open_database(Settings(mongodb_uri=uri)) as database:
-                serve = Server(create_app(database=database))
-                come = throw.at_application(serve, asked.seed, asked.application)
-                say("bodies at the application", asyncio.run(come))
-            with serving(uri, Path(scratch) / "serve.log") as url:
-                come = throw.at_socket(url, asked.seed, asked.requests)
-                say("requests at a socket", asyncio.run(come))
+                app = create_app(database=database)
+                sent = throw.at_application(app, options.seed, options.application)
+                report("bodies to the application", sent)
+            with serving(uri, scratch) as url:
+                requests = throw.at_socket(url, options.seed, options.requests)
+                report("requests to a server", asyncio.run(requests))
                 for mode in ("positive", "negative"):
-                    said = check(url, Path(scratch), mode, asked.examples, asked.seed)
-                    say(f"schemathesis, {mode}", said)
+                    last_line = check(url, scratch, mode, options.examples, options.seed)
+                    report(f"schemathesis, {mode}", last_line)
 
 
-def say(name: str, value: object) -> None:
-    """Print a line of the report at once."""
-    sys.stdout.write(f"{name}: {value}\n")
+def report(part: str, result: object) -> None:
+    """Print a line at once."""
+    sys.stdout.write(f"{part}: {result}\n")
     sys.stdout.flush()
 
 

@@ -1,4 +1,4 @@
-"""Bodies to throw: a grammar of fixes whose values are often at an edge, and then are damaged."""
+"""Generate bodies: fixes whose values are often at an edge, some of them damaged."""
 
 from random import Random
 
@@ -50,19 +50,8 @@ _TEXTS = [
     "\\u00", "a1 2017-01-01 13:05:12", "x" * 7000, "ü" * 3900, "\\u0001" * 1200,
 ]  # fmt: skip
 _JUNK = [
-    "null",
-    "true",
-    "false",
-    "[]",
-    "{}",
-    "[1.0]",
-    '{"lat":1}',
-    '{"a":1,"a":2}',
-    "",
-    '"',
-    "[[",
-    "}",
-]
+    "null", "true", "false", "[]", "{}", "[1.0]", '{"lat":1}', '{"a":1,"a":2}', "", '"', "[[", "}",
+]  # fmt: skip
 _KEYS = ["", "x", "Lat", "lat ", "l\\u0061t", "lng", "_id", "\\ud800", "\\u0000", "$set",
     "ü" * 900,
          "x" * 3000, "timestamp", "lat", "{value}", "__class__"]  # fmt: skip
@@ -159,7 +148,7 @@ class Bodies:
         return self._rng.randbytes(self._rng.choice((0, 1, 2, 8, 100, 8_192, 8_193)))
 
     def damaged(self, body: bytes) -> bytes:
-        """Return a body with some bytes changed, taken away, put in, or doubled."""
+        """Return a body with some bytes changed, removed, inserted or repeated."""
         rng = self._rng
         data = bytearray(body)
         for _ in range(rng.choice((1, 1, 1, 2, 8))):

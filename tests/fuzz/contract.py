@@ -1,23 +1,22 @@
-"""Let schemathesis hold a running server against its own OpenAPI document."""
+"""Check a running server against its own OpenAPI document, by schemathesis."""
 
 import os
 import subprocess
 import sys
 from pathlib import Path
 
+from tests.conftest import ROOT
+
 SCHEMATHESIS = Path(sys.executable).with_name("schemathesis")
 
-# By the pattern alone a timestamp may be out of range; only the hooks of `positive` narrow it.
-_CHECKS: dict[str, list[str]] = {
-    "positive": [],
-    "negative": ["--exclude-checks", "positive_data_acceptance"],
-}
+# A timestamp that matches the pattern may be out of range, except with the hook for `positive`.
+_CHECKS = {"positive": [], "negative": ["--exclude-checks", "positive_data_acceptance"]}
 
 
-def check(url: str, directory: Path, mode: str, examples: int, seed: int = 1) -> str:
-    """Send requests that are valid by the document, or that are not; return the last line said.
+def check(url: str, directory: Path, mode: str, examples: int, seed: int) -> str:
+    """Send requests that are valid by the document, or that are not; return the last line printed.
 
-    What it writes goes to `directory`. Raises AssertionError with all it said if it found fault.
+    Files go to `directory`. Raises AssertionError with the whole output if a check fails.
     """
     # fmt: off
     command = [
@@ -27,10 +26,14 @@ def check(url: str, directory: Path, mode: str, examples: int, seed: int = 1) ->
         "--continue-on-failure", "--no-color",
     ]
     # fmt: on
-    environ = {**os.environ, "SCHEMATHESIS_HOOKS": "tests.fuzz.hooks", "FUZZ_MODE": mode}
-    environ["PYTHONPATH"] = str(Path(__file__).parents[2])
+    hooks = {"SCHEMATHESIS_HOOKS": "tests.fuzz.hooks", "FUZZ_MODE": mode, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
-        command, cwd=directory, env=environ, capture_output=True, text=True, timeout=900
+        command,
+        cwd=directory,
+        env={**os.environ, **hooks},
+        capture_output=True,
+        text=True,
+        timeout=900,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout.strip().splitlines()[-1].strip("= ")

@@ -1,4 +1,4 @@
-"""Requests to throw at a socket: HTTP that is nearly right, and then is damaged."""
+"""Generate requests for a socket: nearly correct HTTP, some of it damaged."""
 
 from random import Random
 
@@ -7,19 +7,14 @@ from tests.fuzz.bodies import Bodies
 _METHODS = [b"PUT"] * 30 + [b"GET", b"HEAD", b"POST", b"OPTIONS", b"CONNECT", b"TRACE", b"PRI",
     b"put", b"P\xffT", b""]  # fmt: skip
 _PATHS = [b"/location"] * 40 + [
-    b"/health", b"/openapi.json", b"/docs", b"/metrics", b"*", b"/", b"//location",
-    b"/location?a=%ff", b"/%00", b"/%ff%fe",
+    b"/health", b"/livez", b"/readyz", b"/openapi.json", b"/docs", b"/docs/docs.js", b"/metrics",
+    b"*", b"/", b"//location", b"/location?a=%ff", b"/%00", b"/%ff%fe",
     b"/\xff", b"http://x/location", b"x:443", b"/" + b"a" * 9000, b"/..%2f..", b"/location#x",
     b"", b"/a b",
 ]  # fmt: skip
 _VERSIONS = [b"HTTP/1.1"] * 25 + [
-    b"HTTP/1.0",
-    b"HTTP/2.0",
-    b"HTTP/9.9",
-    b"HTTP/0.9",
-    b"HTTQ/1.1",
-    b"",
-]
+    b"HTTP/1.0", b"HTTP/2.0", b"HTTP/9.9", b"HTTP/0.9", b"HTTQ/1.1", b"",
+]  # fmt: skip
 _HEADERS = [
     b"Host: x", b"Host:", b"Host: \xff", b"Connection: close",
     b"Connection: upgrade\r\nUpgrade: websocket",

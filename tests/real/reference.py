@@ -28,7 +28,7 @@ TIMESTAMP = re.compile(r"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)(?:\.(\d{1,6}))?", re.A
 
 @dataclass(frozen=True)
 class Answer:
-    """What a fix with code 200 is told; `fix_time` is that of its key's first fix."""
+    """The answer to a fix with code 200; `fix_time` is that of its key's first fix."""
 
     status: str
     fix_time: datetime

@@ -1,4 +1,4 @@
-"""Real tracks, dirt and all: every answer and every minute as the reference has them."""
+"""Real tracks with their faults: every answer and every minute equals the reference's."""
 
 import gzip
 import json
@@ -12,14 +12,15 @@ from pathlib import Path
 import pytest
 from pymongo.database import Database
 
-from locapi import keys, schema, utc
 from locapi.errors import InvalidFix
-from locapi.export import read_pages
-from locapi.fixes import EARLIEST, FixStore
-from locapi.mongo import Document
-from locapi.rollup import roll_up
-from locapi.watermarks import MAX_AHEAD
-from tests.depth import stride
+from locapi.exporters.query import read_pages
+from locapi.fixes import ids, timezones, validation
+from locapi.ingest.candidate import EARLIEST
+from locapi.ingest.store import FixStore
+from locapi.rollup.fold import fold_new_fixes
+from locapi.rollup.watermarks import MAX_AHEAD
+from locapi.storage.documents import Document
+from tests.support.depth import share
 
 from . import reference
 from .reference import Answer, Minutes, Row
@@ -50,11 +51,11 @@ THREADS = 32
 
 
 def read(track: Path) -> list[Row]:
-    """Return each third of a track's rows, without those over whose zone libraries disagree."""
+    """Return a third of a track's rows, without those over whose zone libraries disagree."""
+    part = share(track.name, 3)
     with gzip.open(track, "rt") as lines:
-        return [
-            row for row in map(json.loads, islice(lines, 0, None, stride(3))) if "tz2" not in row
-        ]
+        rows = map(json.loads, islice(lines, part.start, None, part.step))
+        return [row for row in rows if "tz2" not in row]
 
 
 def body(row: Row) -> bytes:
@@ -80,10 +81,10 @@ def test_every_row_is_accepted_or_not_and_means_the_instant_it_was_published_wit
 def conclude(row: Row, newest: datetime) -> datetime | None:
     """Return what locapi takes a row's time for, without a database; None is a 400."""
     try:
-        fix = schema.parse(body(row))
+        fix = validation.parse(body(row))
     except InvalidFix:
         return None
-    first, *second = utc.readings(fix.wall, fix.lat, fix.long)
+    first, *second = timezones.readings(fix.wall, fix.lat, fix.long)
     time = second[0].fix_time if second and newest > first.fix_time else first.fix_time
     return time if EARLIEST <= time <= datetime.now(UTC) + MAX_AHEAD else None
 
@@ -98,7 +99,7 @@ def test_every_answer_and_every_exported_minute_equals_the_reference(
 
     assert send_while_rolling_up(rows, db) == answers
     for _ in range(2):
-        roll_up(db)
+        fold_new_fixes(db)
         assert_same(exported(db), reference.minutes(rows, answers))
 
 
@@ -114,7 +115,7 @@ def send_while_rolling_up(rows: list[Row], db: Database[Document]) -> list[Answe
             for user_id, indexes in by_user.items()
         }
         while wait(sent.values(), timeout=2).not_done:
-            roll_up(db)
+            fold_new_fixes(db)
     answers: list[Answer | None] = [None] * len(rows)
     for user_id, indexes in by_user.items():
         for index, answer in zip(indexes, sent[user_id].result(), strict=True):
@@ -129,7 +130,7 @@ def send(store: FixStore, rows: list[Row]) -> list[Answer | None]:
 def put(store: FixStore, sent: bytes) -> Answer | None:
     """Do what the API does with a body; None is a 400."""
     try:
-        receipt = store.put(schema.parse(sent))
+        receipt = store.put(validation.parse(sent))
     except InvalidFix:
         return None
     return Answer(receipt.status, receipt.fix_time)
@@ -137,7 +138,7 @@ def put(store: FixStore, sent: bytes) -> Answer | None:
 
 def exported(db: Database[Document]) -> Minutes:
     return {
-        keys.parse_minute_id(row["_id"]): {
+        ids.parse_minute_id(row["_id"]): {
             name: row[name] for name in ("lat", "long", "accuracy", "speed", "count")
         }
         for page in read_pages(db)

@@ -1,0 +1,1 @@
+"""Tests of the HTTP API: each endpoint, authentication, and the server under load."""

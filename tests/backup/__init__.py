@@ -1,0 +1,1 @@
+"""Tests of dump and restore, and of moving to another database."""

@@ -1,0 +1,1 @@
+"""Tests of greenlets, threads and request coalescing."""

@@ -1,0 +1,1 @@
+"""Run the commands in the pages, and compare generated tables with the code."""

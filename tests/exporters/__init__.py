@@ -1,0 +1,1 @@
+"""Tests of querying minutes and of each export format."""

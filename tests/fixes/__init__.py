@@ -1,0 +1,1 @@
+"""Tests of what a fix is: validation, hints, time zones, ids and averages."""

@@ -1,0 +1,1 @@
+"""Tests of importing files, and of each import format."""

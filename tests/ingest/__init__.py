@@ -1,0 +1,1 @@
+"""Tests of storing fixes: identity, group commit, bulk insert, tokens and rejects."""

@@ -1,0 +1,1 @@
+"""Tests of the map's page and its data, without a browser."""

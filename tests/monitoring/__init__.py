@@ -1,0 +1,1 @@
+"""Tests of metrics, status, health checks and the error log."""

@@ -1,0 +1,1 @@
+"""Tests of fold, watermarks, leases, prune, verify and erase."""

@@ -1,0 +1,1 @@
+"""Tests of the simulator, its sample tracks and the demonstration."""

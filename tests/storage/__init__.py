@@ -1,0 +1,1 @@
+"""Tests of the database: connection, schema, errors, replica sets and sharding."""
