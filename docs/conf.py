@@ -1,27 +1,44 @@
-"""How the pages become a site: the same Markdown that GitHub shows, nothing from elsewhere."""
-
-from pathlib import Path
+"""Build the pages as a site: the same Markdown that GitHub shows, and nothing from elsewhere."""
 
 from sphinx.application import Sphinx
 
-ROOT = Path(__file__).parents[1]
-# Title → the pages under it; a page that stands in none comes under the last.
+# Title → the pages under it. Sphinx fails if one is missing here or in the checkout.
 CHAPTERS = {
-    "Begin": ["TUTORIAL"],
-    "Use": ["IMPORT", "EXPORT", "NOTEBOOK", "MAP", "MOBILE", "HTTP"],
-    "Operate": ["OPERATIONS", "SCALING", "MIGRATION", "PERFORMANCE", "../SECURITY"],
-    "Understand": ["EXACTNESS", "DESIGN", "../CHANGELOG"],
+    "Begin": ["docs/TUTORIAL"],
+    "Use": [
+        "docs/REFERENCE",
+        "docs/COMMANDS",
+        "docs/COMMANDS_DATA",
+        "docs/IMPORT",
+        "docs/EXPORT",
+        "docs/NOTEBOOK",
+        "docs/MAP",
+        "docs/MOBILE",
+        "docs/MOBILE_CODE",
+        "docs/HTTP",
+    ],
+    "Operate": [
+        "docs/OPERATIONS",
+        "docs/DEPLOYMENT",
+        "docs/BACKUP",
+        "docs/SCALING",
+        "docs/MIGRATION",
+        "docs/PERFORMANCE",
+        "SECURITY",
+    ],
+    "Understand": ["docs/EXACTNESS", "docs/DESIGN", "docs/GLOSSARY", "docs/adr/README"],
+    "Contribute": ["CONTRIBUTING", "CHANGELOG"],
 }
 
 project = "locapi"
 extensions = ["myst_parser"]
 root_doc = "README"
-include_patterns = ["*.md", "docs/*.md"]
+include_patterns = ["*.md", "docs/*.md", "docs/adr/*.md"]
 myst_heading_anchors = 3
 myst_links_external_new_tab = False
 suppress_warnings = [
     "myst.header",  # SECURITY.md, as GitHub wants it, has its own order
-    "misc.highlighting_failure",  # the lexer of consoles knows no quote that goes on for lines
+    "misc.highlighting_failure",  # the lexer for consoles does not know quotes of several lines
 ]
 html_theme = "furo"
 html_title = "locapi"
@@ -31,26 +48,18 @@ html_theme_options = {"top_of_page_buttons": []}
 pygments_style = "default"
 
 
-def toctree() -> str:
-    """Return the pages that are there, by chapters, as the site's navigation."""
-    chapters = {title: list(pages) for title, pages in CHAPTERS.items()}
-    placed = {page for pages in chapters.values() for page in pages}
-    there = sorted(path.stem for path in (ROOT / "docs").glob("*.md"))
-    chapters["Understand"] += [page for page in there if page not in placed]
-    blocks = []
-    for title, pages in chapters.items():
-        found = [f"docs/{page}" for page in pages if (ROOT / "docs" / f"{page}.md").exists()]
-        if found:
-            names = "\n".join(found).replace("docs/../", "")
-            blocks.append(f"```{{toctree}}\n:hidden:\n:caption: {title}\n\n{names}\n```\n")
-    return "\n".join(blocks)
+def _toctree(*lines: str) -> str:
+    return "\n".join(["", "```{toctree}", ":hidden:", *lines, "```", ""])
 
 
 def _add_toctree(_app: Sphinx, name: str, source: list[str]) -> None:
     if name == root_doc:
-        source[0] += "\n" + toctree()
+        for title, pages in CHAPTERS.items():
+            source[0] += _toctree(f":caption: {title}", "", *pages)
+    elif name == "docs/adr/README":
+        source[0] += _toctree(":glob:", "", "0*")
 
 
 def setup(app: Sphinx) -> None:
-    """Give the README its place at the head."""
+    """Add the site's navigation, which GitHub has no use for, to the pages."""
     app.connect("source-read", _add_toctree)
