@@ -50,6 +50,7 @@ class Client(threading.Thread):
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_S)
         self._headers: dict[str, str] = {}
         self._stopped = threading.Event()
+        self._abandoned = False
 
     def run(self) -> None:
         due = time.monotonic()
@@ -66,9 +67,14 @@ class Client(threading.Thread):
         """Stop after the answer to the fix in progress."""
         self._stopped.set()
 
+    def abandon(self) -> None:
+        """Stop without an answer."""
+        self._abandoned = True
+        self.stop()
+
     def _send_until_stored(self, entry: Entry) -> None:
         body = as_json(entry.ask.sent)
-        while True:
+        while not self._abandoned:
             attempt = self._send(body)
             entry.attempts.append(attempt)
             if attempt.code == 200:
@@ -107,8 +113,11 @@ class Load:
             client.start()
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.stop()
+    def __exit__(self, failure: type[BaseException] | None, *_: object) -> None:
+        if failure is None:
+            self.stop()
+        for client in self.clients:
+            client.abandon()
 
     def stop(self) -> None:
         """Return once each client has its last answer."""

@@ -58,8 +58,6 @@ class ReplicaSet:
             for kind in self._random.sample(list(self.faults), len(self.faults)):
                 time.sleep(self._random.uniform(0, PAUSE_S))
                 yield self._one(kind, load)
-                assert self.api.pid
-                assert self.rollup.pid
                 until(self._members.whole, "three members, one of them primary")
 
     def _one(self, kind: str, load: Load) -> Fault:
@@ -71,7 +69,10 @@ class ReplicaSet:
             since = time.monotonic()
             self._members.commit(self._members.primaries(but=old)[0])
             commits = time.monotonic()
-        until(lambda: load.all_served_since(since), f"{kind}: all clients are served again")
+        until(
+            lambda: bool(self.api.pid and self.rollup.pid) and load.all_served_since(since),
+            f"{kind}: all clients are served again",
+        )
         ended = time.monotonic()
         self._repair(old, began + AWAY_S)
         return Fault(kind, began, since, commits, ended)
