@@ -11,7 +11,9 @@ from operator import itemgetter
 from typing import Any, NamedTuple
 
 from bson import ObjectId
+from pymongo import ReadPreference
 from pymongo.database import Database
+from pymongo.read_concern import ReadConcern
 
 from locapi.errors import Conflict
 from locapi.exporters.query import (
@@ -97,7 +99,10 @@ def read_changes(
         erased = _erased(latest, since, user_id)
         if since != START:
             # Once more, as tombstones may have been forgotten while they were read.
-            _check(since, latest[WATERMARKS].find_one({"_id": CHANGES}) or {})
+            now = latest[WATERMARKS].find_one({"_id": CHANGES}) or {}
+            if session.operation_time and since.last > now.get("last", _EPOCH):
+                now = _read_newest(database)
+            _check(since, now)
     if since == START and not by_date:
         pages = read_pages(latest, user_id, *window, page_size=page_size)
     else:
@@ -116,6 +121,19 @@ def _token(entry: Document) -> Token:
     if len(open_marks) > MAX_OPEN:
         return Token(entry["lineage"], open_marks[0] - _MS)
     return Token(entry["lineage"], entry["last"], open_marks)
+
+
+def _read_newest(database: Database[Document]) -> Document:
+    """Return the document of marks as of the last write that anyone was answered.
+
+    A primary that was just elected, or does not know yet that another was, may have an older one.
+    """
+    watermarks = database.get_collection(
+        WATERMARKS,
+        read_concern=ReadConcern("linearizable"),
+        read_preference=ReadPreference.PRIMARY,
+    )
+    return watermarks.find_one({"_id": CHANGES}) or {}
 
 
 def _check(token: Token, entry: Document) -> None:

@@ -10,7 +10,10 @@ import pytest
 from pymongo import MongoClient
 from pymongo.database import Database
 from pymongo.errors import PyMongoError
+from pymongo.read_preferences import Secondary
 
+from locapi.errors import Conflict
+from locapi.exporters.changes import read_changes
 from locapi.exporters.query import read_pages
 from locapi.fixes.validation import Fix
 from locapi.ingest.store import FixStore
@@ -106,6 +109,23 @@ def test_a_secondary_that_lags_answers_once_it_has_caught_up(replica_set: Member
         assert minutes_read_from(replica_set, other, timeout_s=30) == 2
         assert minutes_read_from(replica_set, slow, timeout_s=0.5) is None
     assert minutes_read_from(replica_set, slow, timeout_s=30) == 2
+
+
+def test_a_member_with_older_marks_does_not_refuse_a_token(replica_set: Members) -> None:
+    """As a primary that was just elected may have them."""
+    store_a_minute(replica_set, 4)
+    until(replica_set.whole, "a primary")
+    slow, _ = secondaries(replica_set)
+    of_slow = Secondary([{"member": str(slow)}])
+    with mongo.open_database(settings(replica_set)) as database, lagging(replica_set, slow):
+        store_a_minute(replica_set, 5)
+        token = read_changes(database).token
+        older = database.with_options(read_preference=of_slow)
+        changed = read_changes(older, token)
+        assert list(changed.minutes.pages) == []
+        assert changed.token.last < token.last
+        with pytest.raises(Conflict):
+            read_changes(older, token._replace(last=datetime(9999, 1, 1, tzinfo=UTC)))
 
 
 @pytest.mark.parametrize("preference", ["primaryPreferred", "secondaryPreferred", "nearest"])
