@@ -55,6 +55,8 @@ class SingleNode:
         for _ in range(rounds):
             for kind in self._random.sample(list(self.faults), len(self.faults)):
                 time.sleep(self._random.uniform(0, PAUSE_S))
+                if kind == "worker killed":
+                    until(self._may_kill_worker, "all workers")
                 yield self._one(kind, load)
 
     def _one(self, kind: str, load: Load) -> Fault:
@@ -74,9 +76,11 @@ class SingleNode:
         self.mongod.kill()
         self.mongod.start()
 
-    def _kill_worker(self) -> None:
+    def _may_kill_worker(self) -> bool:
         calm = self._killed_worker_at + BETWEEN_KILLS_S
-        until(lambda: time.monotonic() > calm and self.api.serves(), "all workers")
+        return time.monotonic() > calm and self.api.serves()
+
+    def _kill_worker(self) -> None:
         os.kill(self._random.choice(self.api.workers()), signal.SIGKILL)
         self._killed_worker_at = time.monotonic()
 

@@ -34,7 +34,7 @@ class Warehouse:
     def differences(self) -> list[str]:
         """Follow once more; return a sentence for each row that differs from a full export."""
         with mongo.open_database(Settings(mongodb_uri=self._uri)) as database:
-            self._follower.follow(database)
+            self._follower.follow(mongo.for_reading(database))
             found = self._follower.differences(database)
         return [f"{row!r} is not in the warehouse as it is stored" for row in found]
 
@@ -42,5 +42,5 @@ class Warehouse:
         with mongo.open_database(Settings(mongodb_uri=self._uri)) as database:
             while not self._stopped.wait(PAUSE_S):
                 with suppress(DatabaseUnavailable):
-                    self._follower.follow(database)
+                    self._follower.follow(mongo.for_reading(database))
                     self.reads += 1
