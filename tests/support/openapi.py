@@ -66,7 +66,10 @@ IN_WORDS: dict[str, Callable[[bytes, Pairs], bool]] = {
 
 def violations(body: bytes) -> list[str]:
     """Return which of the document's words a body violates that is valid by the schema."""
-    pairs = json.loads(body, object_pairs_hook=list, parse_int=float)
+    try:
+        pairs = json.loads(body, object_pairs_hook=list, parse_int=float)
+    except RecursionError:  # in a field that a later copy of its key hides from the schema
+        return ["repeats a key"]
     return [words for words, violated in IN_WORDS.items() if violated(body, pairs)]
 
 
