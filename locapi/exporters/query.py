@@ -21,6 +21,8 @@ LOCAL_TIME = "local_time"
 ZONE = ("tz", "utc_offset")
 PAGE_SIZE = 10_000
 
+_LAST_MINUTE = datetime(9999, 12, 31, 23, 59, tzinfo=UTC)
+
 Page = list[Document]
 
 
@@ -144,7 +146,8 @@ def selection(
 
 def _ceil_minute(time: datetime) -> datetime:
     floor = time.astimezone(UTC).replace(second=0, microsecond=0)
-    return floor if floor == time else floor + timedelta(minutes=1)
+    # Nothing is stored in the last minute of the calendar, which has no next one.
+    return floor if floor in (time, _LAST_MINUTE) else floor + MINUTE
 
 
 def _page(database: Database[Document], query: Document, fields: Sequence[str], size: int) -> Page:

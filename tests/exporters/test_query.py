@@ -74,6 +74,14 @@ def test_window_includes_its_start_and_excludes_its_end(
     assert exported(db, user_id=user_id, **window) == [("a", f"18:0{minute}") for minute in minutes]
 
 
+@pytest.mark.parametrize("user_id", [None, "a"])
+def test_window_may_span_the_whole_calendar(db: Database[Document], user_id: str | None) -> None:
+    add(db, "a", 1)
+    first, last = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
+    assert exported(db, user_id=user_id, since=first, until=last) == [("a", "18:01")]
+    assert exported(db, user_id=user_id, since=last) == []
+
+
 def test_user_filter_matches_the_whole_name(db: Database[Document]) -> None:
     for user_id in ("a", "a b", "aa", "", "a\u00a0"):
         add(db, user_id, 1)
