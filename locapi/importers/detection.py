@@ -34,6 +34,7 @@ _BINARY = (
 )
 _REC_LINE = re.compile(rb"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}Z[ ]*\t")
 _NMEA = re.compile(rb"\$[A-Z]{5},")
+_UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 _XML_ROOTS = {"gpx": "gpx", "kml": "kml", "trainingcenterdatabase": "tcx"}
 _BY_SUFFIX = {suffix: name for name, form in FORMATS.items() for suffix in form.suffixes}
 _NEVER_TEXT = ("gpx", "kml", "tcx", "geojson", "geolife")
@@ -92,8 +93,10 @@ def _xml_root(head: bytes) -> str:
     parser = expat.ParserCreate()
     parser.StartElementHandler = lambda name, _: names.append(name)
     parser.StartDoctypeDeclHandler = lambda name, *_: names.append(name)
+    # Of text, expat ignores the encoding that the file declares, which it may not know.
+    text = head.decode("utf-16" if head.startswith(_UTF_16) else "utf-8", "replace")
     with suppress(expat.ExpatError):  # the beginning of a file need not be well formed
-        parser.Parse(head)
+        parser.Parse(text)
     return names[0].rpartition(":")[2].lower()[:40] if names else ""
 
 

@@ -27,10 +27,12 @@ class XmlReader:
         self.path: list[str] = []  # the names of the elements that are open
         self._parser = expat.ParserCreate()
         self._parser.buffer_text = True
+        self._parser.XmlDeclHandler = self._declaration
         self._parser.StartDoctypeDeclHandler = self._refuse
         self._parser.StartElementHandler = self._start
         self._parser.EndElementHandler = self._end
         self._parser.CharacterDataHandler = self._characters
+        self._encoding: str | None = None
         self._fed = 0
         self._text = ""
 
@@ -69,6 +71,13 @@ class XmlReader:
             return BrokenFile(f"line {error.lineno}: {expat.errors.messages[error.code]}")
         except BrokenFile as broken:
             return broken
+        except (LookupError, ValueError):  # what pyexpat raises for most encodings
+            if self.path:  # an error in a handler
+                raise
+            return BrokenFile(
+                f"{self.place}: cannot read XML in the encoding {self._encoding}: "
+                "convert the file to UTF-8 and remove the encoding from its first line"
+            )
         return None
 
     def _take(self) -> Iterator[Row | Skipped]:
@@ -77,6 +86,9 @@ class XmlReader:
 
     def _refuse(self, *_: Any) -> NoReturn:
         raise BrokenFile(f"{self.place}: a document type, or an element too long or too deep")
+
+    def _declaration(self, _: str, encoding: str | None, __: int) -> None:
+        self._encoding = encoding
 
     def _start(self, tag: str, attributes: dict[str, str]) -> None:
         name = tag.rpartition(":")[2]  # each program chooses its own prefixes
