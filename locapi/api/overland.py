@@ -7,6 +7,8 @@ from locapi.api.phone_apps import Sent
 from locapi.api.responses import ApiResponse
 from locapi.errors import InvalidFix
 from locapi.fixes import strict_json
+from locapi.fixes.display import format_fault
+from locapi.fixes.faults import invalid_fix
 
 
 def post_overland() -> ApiResponse:
@@ -26,17 +28,13 @@ def _sent(body: bytes, user_id: Any) -> list[Sent]:
     except InvalidFix as fault:
         return [Sent(body, user_id, fault)]
     batches.check_count(features)
-    return [_as_sent(each, user_id) for each in features if _is_location(each)]
+    return [_as_sent(each, user_id) for each in features if not _is_action_or_trip(each)]
 
 
-def _is_location(feature: Any) -> bool:
-    if not isinstance(feature, dict):
-        return True  # not from the app; it becomes a reject
-    geometry = feature.get("geometry")
-    has_point = isinstance(geometry, dict) and geometry.get("type") == "Point"
-    # An action or a trip has the position of an earlier fix, at a time of its own.
-    properties = _properties(feature)
-    return has_point and "action" not in properties and properties.get("type") != "trip"
+def _is_action_or_trip(feature: Any) -> bool:
+    """Return whether a feature has the position of an earlier fix, at a time of its own."""
+    properties = _properties(feature) if isinstance(feature, dict) else {}
+    return "action" in properties or properties.get("type") == "trip"
 
 
 def _as_sent(feature: Any, user_id: Any) -> Sent:
@@ -46,9 +44,11 @@ def _as_sent(feature: Any, user_id: Any) -> Sent:
     return Sent(feature, user_id, _fields(feature, user_id))
 
 
-def _fields(feature: dict[str, Any], user_id: Any) -> dict[str, Any]:
-    properties = _properties(feature)
-    position = feature["geometry"].get("coordinates")
+def _fields(feature: dict[str, Any], user_id: Any) -> dict[str, Any] | InvalidFix:
+    geometry, properties = feature.get("geometry"), _properties(feature)
+    if not isinstance(geometry, dict) or geometry.get("type") != "Point":
+        return invalid_fix({"geometry": [format_fault("must be a point", geometry)]})
+    position = geometry.get("coordinates")
     long, lat = position[:2] if isinstance(position, list) and len(position) > 1 else (None, None)
     return {
         "timestamp": properties.get("timestamp"),

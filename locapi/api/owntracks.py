@@ -10,10 +10,12 @@ from locapi.api.phone_apps import Sent
 from locapi.api.responses import ApiResponse
 from locapi.errors import InvalidFix
 from locapi.fixes import strict_json
+from locapi.fixes.display import format_fault
 from locapi.fixes.faults import invalid_fix
 
 _KM_H = 1 / 3.6  # in metres a second
 _ENCRYPTED = "must not be encrypted (turn off encryption in the app)"
+_NO_TYPE = "must be a text such as location"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -30,15 +32,19 @@ def post_owntracks() -> ApiResponse:
 def _sent(body: bytes, user_id: Any) -> list[Sent]:
     try:
         message = strict_json.decode(body)
-    except InvalidFix as fault:
-        return [Sent(body, user_id, fault)]
+    except InvalidFix as error:
+        return [Sent(body, user_id, error)]
     user_id = user_id or _own_user(message)
     match message.get("_type"):
         case "location":
-            return [Sent(message, user_id, _fields(message, user_id))]
+            return [Sent(body, user_id, _fields(message, user_id))]
         case "encrypted":  # perhaps a location
-            return [Sent(message, user_id, invalid_fix({"_type": [_ENCRYPTED]}))]
-    return []
+            return [Sent(body, user_id, invalid_fix({"_type": [_ENCRYPTED]}))]
+        case str():
+            return []
+        case other:
+            fault = invalid_fix({"_type": [format_fault(_NO_TYPE, other)]})
+            return [Sent(body, user_id, fault)]
 
 
 def _fields(message: dict[str, Any], user_id: Any) -> dict[str, Any]:

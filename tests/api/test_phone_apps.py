@@ -69,7 +69,7 @@ def test_owntracks_without_accuracy_and_speed_leaves_them_unknown(
 
 
 @pytest.mark.parametrize(
-    "other", [b"", {"_type": "lwt", "tst": 1}, {"_type": "waypoint"}, {"_type": "transition"}, {}]
+    "other", [b"", {"_type": "lwt", "tst": 1}, {"_type": "waypoint"}, {"_type": "transition"}]
 )
 def test_owntracks_messages_of_other_types_are_confirmed_and_not_stored(
     db: Database[Document], post: Post, other: Any
@@ -78,6 +78,26 @@ def test_owntracks_messages_of_other_types_are_confirmed_and_not_stored(
     app.publish(other)
     assert app.send()
     assert db.fixes.find_one() is db.rejects.find_one() is None
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"{}",
+        b'{"tst": 1483293912, "lat": 1, "lon": 2}',
+        b'{"_type": "location", "_type": "location", "lat": 1}',
+        b'{"_type": null, "lat": NaN}',
+    ],
+)
+def test_owntracks_message_without_one_type_is_kept_as_it_came(
+    db: Database[Document], post: Post, body: bytes
+) -> None:
+    app = OwnTracks(post, **{"X-Limit-U": "bob"})
+    app.publish(body)
+    assert app.send()
+    (reject,) = db.rejects.find()
+    assert (reject["user_id"], reject["fields"]) == ("bob", ["_type"])
+    assert reject["content"] == body.decode()
 
 
 def test_an_encrypted_message_is_kept_as_a_reject(db: Database[Document], post: Post) -> None:
@@ -111,13 +131,10 @@ def test_owntracks_user_comes_from_the_header_the_topic_or_the_tid(
     assert [fix[0] for fix in stored(db)] == [user_id]
 
 
-def test_overland_batch_is_stored_and_features_without_a_point_are_passed_over(
-    db: Database[Document], post: Post
-) -> None:
-    app = Overland(post, batch=2)
+def test_overland_batches_are_stored(db: Database[Document], post: Post) -> None:
+    app = Overland(post, batch=1)
     app.features = [
         feature(),
-        {"type": "Feature", "geometry": None, "properties": {"type": "trip"}},
         feature(timestamp="2017-01-01T13:05:13-0500", speed=1.5),
     ]
     assert app.send()
@@ -133,10 +150,32 @@ def test_overland_visits_actions_and_trips_are_passed_over(
     db: Database[Document], post: Post, other: dict[str, Any]
 ) -> None:
     app = Overland(post)
-    app.features = [feature(**other), feature(speed=1.5)]
+    without_point = {**feature(**other), "geometry": None}
+    app.features = [feature(**other), without_point, feature(speed=1.5)]
     assert app.send()
     assert stored(db) == [(*ANN, 30.0, 1.5)]
     assert db.rejects.find_one() is None
+
+
+@pytest.mark.parametrize(
+    "geometry",
+    [
+        b'"geometry": null',
+        b'"geometry": {}',
+        b'"geometry": {"type": "Polygon", "coordinates": [1, 2]}',
+        b'"geometry": {"type": "Point", "type": "Point", "coordinates": [1, 2]}',
+        b'"bbox": []',
+    ],
+)
+def test_overland_location_without_a_point_is_kept_as_a_reject(
+    db: Database[Document], api: FlaskClient, geometry: bytes
+) -> None:
+    feature = b'{"properties": {"device_id": "ann"}, ' + geometry + b"}"
+    response = api.post("/overland", data=b'{"locations": [' + feature + b"]}")
+    assert response.get_json() == {"result": "ok"}
+    (reject,) = db.rejects.find()
+    assert (reject["user_id"], reject["fields"]) == ("ann", ["geometry"])
+    assert db.fixes.find_one() is None
 
 
 def test_user_may_come_from_the_url(db: Database[Document], post: Post) -> None:
@@ -196,13 +235,13 @@ def test_a_body_that_cannot_be_read_belongs_to_the_user_of_the_request(
 
 
 @pytest.mark.parametrize("odd", [7, None, {"geometry": {"type": "Point"}}, {"geometry": {}}])
-def test_invalid_features_do_not_stop_the_others(
+def test_invalid_features_are_kept_and_do_not_stop_the_others(
     db: Database[Document], post: Post, odd: Any
 ) -> None:
     app = Overland(post)
     app.features = [odd, feature()]
     assert app.send()
-    assert len(stored(db)) == 1
+    assert len(stored(db)) == db.rejects.count_documents({}) == 1
 
 
 @pytest.mark.parametrize("field", ["lat", "lon", "tst", "acc", "vel", "tid", "topic", "_type"])
