@@ -70,7 +70,7 @@ class Importer:
         """Import the files in a zip archive that have a known format, and count the others."""
         report.format = "zip"
         for member in input_file.members(archive):
-            form = self._member_format(member)
+            form = self._member_format(member, PurePath(member.name).relative_to(archive.name))
             if form is None:
                 report.skip("other file")
                 continue
@@ -82,13 +82,12 @@ class Importer:
         if not report.skipped:
             self.reports.remove(report)
 
-    def _member_format(self, member: InputFile) -> str | None:
+    def _member_format(self, member: InputFile, name: PurePath) -> str | None:
         """Return the format of a file in an archive, or None if it is not for import."""
         try:
             form = _detect(member)
         except UnknownFormat:
             return None
-        name = PurePath(member.name)
         if form == "csv" and name.suffix.lower() not in FORMATS["csv"].suffixes:
             return None  # any text with a comma begins like CSV
         if "Takeout" in name.parts and form != "google":

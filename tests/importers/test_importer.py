@@ -1,5 +1,6 @@
 """Files are imported one after the other; one that cannot be read does not end the import."""
 
+import zipfile
 from pathlib import Path
 
 from pymongo.database import Database
@@ -39,3 +40,13 @@ def test_xml_in_an_encoding_that_cannot_be_read_fails_and_the_next_file_is_impor
     for form in (None, "gpx"):
         found = imported(db, *paths, tmp_path / "last.gpx", form=form)
         assert found == {**wanted, "last.gpx": 1}
+
+
+def test_a_zip_archive_in_a_folder_named_takeout_is_read_like_any_other(
+    db: Database[Document], tmp_path: Path
+) -> None:
+    (tmp_path / "Takeout").mkdir()
+    path = tmp_path / "Takeout" / "strava.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("a.gpx", GPX)
+    assert imported(db, path) == {"a.gpx": 1}
