@@ -19,6 +19,7 @@ SPEED_UNITS = {"m/s": 1.0, "km/h": 1 / 3.6, "mph": 0.44704, "knots": 1852 / 3600
 _UNKNOWN = {"", "n/a", "nan", "null", r"\n"}  # in lower case, what stands for a missing value
 _UNKNOWN_NUMBER = {*_UNKNOWN, "na", "#n/a", "none", "unknown", "undefined", "-"}
 _MAX_DIGITS = 100
+_NOTHING: Mapping[str, str] = {}
 
 
 @dataclass(frozen=True)
@@ -50,9 +51,15 @@ class FieldMapping:
         convert = {"timestamp": self._time, "user_id": _user_id, "speed": self._speed}
         return [(each, self.name(each), convert.get(each, self._number)) for each in FIELDS]
 
-    def row(self, place: str, values: Mapping[str, Any]) -> Row:
-        """Return a row with these values."""
-        return Row(place, values, self.pick(values))
+    def row(
+        self, place: str, values: Mapping[str, Any], known: Mapping[str, str] = _NOTHING
+    ) -> Row:
+        """Return a row with these values.
+
+        `known` maps names in the file to fields; such a value is found by both names.
+        """
+        fields = {field: values[name] for name, field in known.items() if name in values}
+        return Row(place, values, self.pick({**values, **fields} if fields else values))
 
     def pick(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """Return the fields among the values, without those that are missing.

@@ -213,6 +213,39 @@ def test_tcx_is_its_track_points() -> None:
     ]
 
 
+TCX_POINT = (
+    "<T><Trackpoint><Time>2017-01-01T18:05:12Z</Time><Position><LatitudeDegrees>40.7"
+    "</LatitudeDegrees><LongitudeDegrees>-74</LongitudeDegrees></Position>"
+    "<Speed>1.5</Speed></Trackpoint></T>"
+)
+
+
+@pytest.mark.parametrize(
+    ("form", "text", "names"),
+    [
+        ("gpx", GPX, {"timestamp": "time", "long": "lon"}),
+        ("gpx", GPX, {"timestamp": "timestamp", "long": "long"}),
+        ("kml", KML, {"timestamp": "when"}),
+        ("kml", KML, {"timestamp": "timestamp"}),
+        (
+            "tcx",
+            TCX_POINT,
+            {
+                "timestamp": "Time",
+                "lat": "LatitudeDegrees",
+                "long": "LongitudeDegrees",
+                "speed": "Speed",
+            },
+        ),
+        ("tcx", TCX_POINT, {"timestamp": "timestamp", "lat": "lat", "speed": "speed"}),
+    ],
+)
+def test_xml_elements_have_their_own_names_and_those_of_the_fields(
+    form: str, text: str, names: dict[str, str]
+) -> None:
+    assert found(form, text, FieldMapping(names, DEFAULTS)) == found(form, text)
+
+
 def feature(geometry: Any, **properties: Any) -> dict[str, Any]:
     return {"type": "Feature", "geometry": geometry, "properties": properties}
 

@@ -9,7 +9,7 @@ from locapi.importers.xml_reader import XmlReader
 
 _MAX_VALUES = 100
 _SKIPPED = {"wpt": "waypoint", "rtept": "route point"}
-_ATTRIBUTES = {"lat": "lat", "lon": "long"}
+_FIELDS = {"lon": "long", "time": "timestamp"}
 
 
 def read(stream: BufferedReader, mapping: FieldMapping) -> Generator[Row | Skipped, None, None]:
@@ -31,9 +31,7 @@ class _Points(XmlReader):
             self._track_name = ""
         elif name == "trkpt":
             self._place, self._point_depth = self.place, len(self.path)
-            self._own = {
-                field: attributes[each] for each, field in _ATTRIBUTES.items() if each in attributes
-            }
+            self._own = {each: attributes[each] for each in ("lat", "lon") if each in attributes}
             self._nested = {}
         elif name in _SKIPPED:
             self.found.append(Skipped(_SKIPPED[name]))
@@ -46,12 +44,12 @@ class _Points(XmlReader):
             # The point's own elements win over those of its extensions. Only the track's name is
             # one: points are numbered at most.
             values = {**self._nested, **self._own, "name": self._track_name}
-            self.found.append(self.mapping.row(self._place, values))
+            self.found.append(self.mapping.row(self._place, values, _FIELDS))
             self._own = None
         elif len(self.path) > self._point_depth + 1:
             self._add(self._nested, name, text)
         else:
-            self._add(self._own, "timestamp" if name == "time" else name, text)
+            self._add(self._own, name, text)
 
     def _add(self, values: dict[str, str], name: str, text: str) -> None:
         if text and len(values) < _MAX_VALUES:

@@ -10,6 +10,7 @@ from locapi.importers.row import BrokenFile, Row, Skipped
 from locapi.importers.xml_reader import XmlReader
 
 _MAX_TIMES = 500_000  # of a track, before their positions
+_FIELDS = {"when": "timestamp"}
 
 
 def read(stream: BufferedReader, mapping: FieldMapping) -> Generator[Row | Skipped, None, None]:
@@ -61,10 +62,10 @@ class _Positions(XmlReader):
             self.found.append(Skipped("placemark without a time or a point"))
 
     def _add(self, place: str, position: list[str], time: str | None) -> None:
-        values = {"timestamp": time, "name": self._placemark.get("name")}
+        values = {"when": time, "name": self._placemark.get("name")}
         if len(position) > 1:
             values["long"], values["lat"] = position[:2]
-        self.found.append(self.mapping.row(place, values))
+        self.found.append(self.mapping.row(place, values, _FIELDS))
 
 
 _PLACEMARK = {

@@ -8,7 +8,7 @@ from locapi.importers.row import Row, Skipped
 from locapi.importers.xml_reader import XmlReader
 
 _MAX_VALUES = 100
-_NAMES = {
+_FIELDS = {
     "Time": "timestamp",
     "LatitudeDegrees": "lat",
     "LongitudeDegrees": "long",
@@ -36,9 +36,9 @@ class _Trackpoints(XmlReader):
             return
         if name != "Trackpoint":
             if text and len(self._values) < _MAX_VALUES:
-                self._values.setdefault(_NAMES.get(name, name), text)
-        elif "lat" in self._values:
-            self.found.append(self.mapping.row(self._place, self._values))
+                self._values.setdefault(name, text)
+        elif "LatitudeDegrees" in self._values:
+            self.found.append(self.mapping.row(self._place, self._values, _FIELDS))
             self._values = None
         else:
             self.found.append(Skipped("track point without a position"))
