@@ -67,7 +67,9 @@ def _own_user(message: dict[str, Any]) -> Any:
 
 
 def _time(seconds: Any) -> Any:
+    if not isinstance(seconds, float):  # as every JSON number is
+        return seconds
     try:
         return _EPOCH + timedelta(seconds=seconds)
-    except (TypeError, ValueError, OverflowError):
+    except (ValueError, OverflowError):
         return seconds

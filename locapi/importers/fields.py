@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import tzinfo
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 from locapi.fixes.averages import OPTIONAL
@@ -48,8 +48,9 @@ class FieldMapping:
 
     @cached_property
     def _converters(self) -> list[tuple[str, str, Callable[[Any], Any]]]:
+        number = partial(read_number, has_decimal_commas=self.has_decimal_commas)
         convert = {"timestamp": self._time, "user_id": _user_id, "speed": self._speed}
-        return [(each, self.name(each), convert.get(each, self._number)) for each in FIELDS]
+        return [(each, self.name(each), convert.get(each, number)) for each in FIELDS]
 
     def row(
         self, place: str, values: Mapping[str, Any], known: Mapping[str, str] = _NOTHING
@@ -84,22 +85,24 @@ class FieldMapping:
     def _time(self, value: Any) -> Any:
         return None if _is_unknown(value) else read_time(value, self.timezone)
 
-    def _number(self, value: Any) -> Any:
-        if isinstance(value, str):
-            return _read_number(value, self.has_decimal_commas)
-        if type(value) is int:
-            return float(value) if abs(value) < 1e300 else value
-        return None if isinstance(value, float) and math.isnan(value) else value
-
     def _speed(self, value: Any) -> Any:
-        value = self._number(value)
+        value = read_number(value, has_decimal_commas=self.has_decimal_commas)
         if not isinstance(value, float):
             return value
         # Below 0 is how phones mark a speed that they could not measure.
         return None if value < 0 else value * SPEED_UNITS[self.speed_unit or "m/s"]
 
 
-def _read_number(text: str, has_decimal_commas: bool) -> str | float | None:
+def read_number(value: Any, *, has_decimal_commas: bool = False) -> Any:
+    """Return a float, None for a missing value, or a value that is not a number as it is."""
+    if isinstance(value, str):
+        return _read_text(value, has_decimal_commas)
+    if type(value) is int:
+        return float(value) if abs(value) < 1e300 else value
+    return None if isinstance(value, float) and math.isnan(value) else value
+
+
+def _read_text(text: str, has_decimal_commas: bool) -> str | float | None:
     """Return the number in a text, None if it stands for a missing value, or the text."""
     if len(text) <= _MAX_DIGITS and text.isascii() and "_" not in text:
         try:

@@ -252,6 +252,15 @@ def test_invalid_values_are_always_confirmed(post: Post, field: str, value: Any)
     assert app.send()
 
 
+@pytest.mark.parametrize("field", ["lat", "lon", "tst", "acc", "vel"])
+def test_true_is_not_a_number(db: Database[Document], post: Post, field: str) -> None:
+    app = OwnTracks(post)
+    app.publish(message(**{field: True}))
+    assert app.send()
+    assert not stored(db)
+    assert db.rejects.count_documents({}) == 1
+
+
 def test_the_token_names_the_user(db: Database[Document]) -> None:
     post = post_with(create_app(Settings(auth="token"), db).test_client())
     token = tokens.add(db, "a1")

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from locapi.errors import InvalidFix
 from locapi.fixes.validation import Fix
 from locapi.importers.fields import FieldMapping
 from locapi.importers.judge import judge
@@ -490,6 +491,41 @@ def test_google_s_numbers_may_be_users_and_text() -> None:
     assert shown("google", json.dumps({"locations": [record]}), mapping) == [
         {**GOOGLE_HERE, "timestamp": INSTANT, "user_id": "-970000001"}
     ]
+
+
+@pytest.mark.parametrize(
+    ("form", "document", "field"),
+    [
+        ("google", {"locations": [{**E7, "latitudeE7": True, "timestamp": TIMES[0]}]}, "lat"),
+        ("google", {"locations": [{**E7, "latitudeE7": "4_0", "timestamp": TIMES[0]}]}, "lat"),
+        ("google", {"locations": [{**E7, "velocity": True, "timestamp": TIMES[0]}]}, "speed"),
+        ("google", {"locations": [{**E7, "timestampMs": True}]}, "timestamp"),
+        (
+            "google",
+            [
+                {
+                    "startTime": TIMES[0],
+                    "timelinePath": [
+                        {"point": "40.7, -74", "durationMinutesOffsetFromStartTime": True}
+                    ],
+                }
+            ],
+            "timestamp",
+        ),
+        ("owntracks", [{**MESSAGE, "tst": True}], "timestamp"),
+        ("owntracks", [{**MESSAGE, "lat": True}], "lat"),
+        ("owntracks", [{**MESSAGE, "vel": True}], "speed"),
+        ("overland", {"locations": [feature(point(True, 40.7), timestamp=TIMES[0])]}, "long"),
+        ("geojson", [feature(point(True, 40.7), timestamp=TIMES[0])], "long"),
+        ("json", [{**FIX, "user_id": True}], "user_id"),
+    ],
+)
+def test_what_is_not_a_number_is_rejected(form: str, document: Any, field: str) -> None:
+    (row,) = read(form, json.dumps(document))
+    assert isinstance(row, Row)
+    fault = judge(row)
+    assert isinstance(fault, InvalidFix)
+    assert list(fault.fields) == [field]
 
 
 POINT = '<trkpt lat="40.7" lon="-74.0"><time>2017-01-01T18:05:12Z</time></trkpt>\n'

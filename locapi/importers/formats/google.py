@@ -13,7 +13,7 @@ from io import BufferedReader
 from typing import Any
 
 from locapi.errors import InvalidFix
-from locapi.importers.fields import FieldMapping
+from locapi.importers.fields import FieldMapping, read_number
 from locapi.importers.json_stream import elements
 from locapi.importers.row import BadRow, BrokenFile, Row, Skipped, as_list, as_object
 
@@ -126,17 +126,19 @@ def _time(values: Values) -> Any:
 
 
 def _after(start: Any, minutes: Any) -> str | None:
+    minutes = read_number(minutes)
+    if not isinstance(minutes, float):
+        return None
     try:
-        return (datetime.fromisoformat(start) + timedelta(minutes=float(minutes))).isoformat()
-    except (OverflowError, TypeError, ValueError):  # one of them is missing or no time
+        return (datetime.fromisoformat(start) + timedelta(minutes=minutes)).isoformat()
+    except (OverflowError, TypeError, ValueError):  # the start is missing or no time
         return None
 
 
 def _degrees(e7: Any) -> Any:
-    try:
-        number = float(e7)
-    except (OverflowError, TypeError, ValueError):  # missing, or for the rules to reject
-        return e7
+    number = read_number(e7)
+    if not isinstance(number, float):  # missing, or for the rules to reject
+        return number
     return (number - _E7_WRAP if number > _MAX_E7 else number) / _E7
 
 
