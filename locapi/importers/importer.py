@@ -69,14 +69,15 @@ class Importer:
     ) -> Generator[Batch, None, None]:
         """Import the files in a zip archive that have a known format, and count the others."""
         report.format = "zip"
-        for member in input_file.members(archive):
-            form = self._member_format(member, PurePath(member.name).relative_to(archive.name))
-            if form is None:
-                report.skip("other file")
-                continue
-            member_report = self._new_report(member.name)
-            with _record_problems(member_report):
-                yield from self._import_file(member, member_report, form)
+        for name, opened_member in input_file.members(archive):
+            member_report = self._new_report(f"{archive.name}/{name}")
+            with _record_problems(member_report), opened_member as member:
+                form = self._member_format(member, PurePath(name))
+                if form is None:
+                    report.skip("other file")
+                    self.reports.pop()
+                else:
+                    yield from self._import_file(member, member_report, form)
         if self.reports[-1] is report:
             raise UnknownFormat("a zip archive without a file in a known format")
         if not report.skipped:
@@ -121,7 +122,9 @@ def _record_problems(report: FileReport) -> Iterator[None]:
 
 
 def _detect(file: InputFile) -> str:
-    return detect_format(file.stream.peek(HEAD_BYTES), file.name)
+    with input_file.translate_errors():
+        head = file.stream.peek(HEAD_BYTES)
+    return detect_format(head, file.name)
 
 
 def read_rows(

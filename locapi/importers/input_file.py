@@ -8,9 +8,9 @@ import stat
 import zipfile
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path, PurePath
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from locapi.errors import Misconfigured
 from locapi.importers.row import BrokenFile
@@ -25,6 +25,7 @@ _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _MAX_DIRECTORY = 4 * 1024 * 1024  # of a zip archive; some 40,000 files
 _COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _ENCRYPTED = 1
+_UNSUPPORTED = "is encrypted or its compression is not supported: unpack it first"
 
 
 class InputFile(NamedTuple):
@@ -98,33 +99,61 @@ def is_archive(file: InputFile) -> bool:
     return _ARCHIVE.match(file.stream.peek(_ARCHIVE_HEAD)) is not None
 
 
-def members(archive: InputFile) -> Iterator[InputFile]:
-    """Yield the files in a zip archive. Raises BrokenFile."""
+def members(
+    archive: InputFile,
+) -> Iterator[tuple[str, AbstractContextManager[InputFile]]]:
+    """Yield the name of each file in a zip archive, and a context that opens it.
+
+    Raises BrokenFile if the archive cannot be read, and the context if the file cannot.
+    """
     if archive.size is None or archive.stream is not archive.raw:
         raise BrokenFile(
             "a zip archive cannot be read from a pipe or another archive: unpack it first"
         )
-    with translate_errors():
-        with zipfile.ZipFile(_Archive(archive.raw)) as opened_archive:
-            for member in opened_archive.infolist():
-                if not _is_hidden(member):
-                    with _open_member(opened_archive, member) as stream:
-                        name = f"{archive.name}/{member.filename}"
-                        yield archive._replace(name=name, stream=_decompressed(stream))
+    with _translate_zip_errors():
+        opened_archive = zipfile.ZipFile(_Archive(archive.raw))
+    found = [each for each in opened_archive.infolist() if not _is_hidden(each)]
+    if found and not any(map(_is_supported, found)):
+        raise BrokenFile(f"the zip archive {_UNSUPPORTED}")
+    for member in found:
+        yield member.filename, _opened_member(archive, opened_archive, member)
 
 
 def _is_hidden(member: zipfile.ZipInfo) -> bool:
     """Return whether a member is a directory, a hidden file or metadata of macOS."""
     path = PurePath(member.filename)
-    return member.is_dir() or path.name.startswith(".") or "__MACOSX" in path.parts
+    is_directory = member.filename.endswith("/")  # is_dir() raises for an empty name
+    return is_directory or path.name.startswith(".") or "__MACOSX" in path.parts
 
 
-def _open_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> io.BufferedReader:
-    if member.flag_bits & _ENCRYPTED or member.compress_type not in _COMPRESSIONS:
+def _is_supported(member: zipfile.ZipInfo) -> bool:
+    return not member.flag_bits & _ENCRYPTED and member.compress_type in _COMPRESSIONS
+
+
+@contextmanager
+def _opened_member(
+    archive: InputFile, opened_archive: zipfile.ZipFile, member: zipfile.ZipInfo
+) -> Iterator[InputFile]:
+    if not _is_supported(member):
+        raise BrokenFile(f"this file of the zip archive {_UNSUPPORTED}")
+    with _translate_zip_errors():
+        content: Any = opened_archive.open(member)
+    with io.BufferedReader(content, _BUFFER) as stream:
+        name = f"{archive.name}/{member.filename}"
+        yield archive._replace(name=name, stream=_decompressed(stream))
+
+
+@contextmanager
+def _translate_zip_errors() -> Iterator[None]:
+    """Raise BrokenFile for what zipfile raises for an archive or a file in it."""
+    try:
+        with translate_errors():
+            yield
+    except (ArithmeticError, LookupError, RuntimeError, ValueError) as error:
         raise BrokenFile(
-            "the zip archive is encrypted or its compression is not supported: unpack it first"
-        )
-    return io.BufferedReader(archive.open(member), _BUFFER)  # type: ignore[arg-type]
+            f"the zip archive is damaged or of a kind that cannot be read ({error}): "
+            "unpack it first"
+        ) from error
 
 
 class _Archive:

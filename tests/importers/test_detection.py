@@ -137,10 +137,12 @@ def test_the_files_in_a_zip_archive_are_read_without_directories_and_hidden_ones
             archive.writestr(name, content)
     with opened(str(path)) as file:
         assert is_archive(file)
-        assert {each.name: each.stream.read() for each in members(file)} == {
-            f"{path}/d/a.csv": b"1",
-            f"{path}/b.gz": b"2",
-        }
+        found = {}
+        for name, opened_member in members(file):
+            with opened_member as member:
+                assert member.name == f"{path}/{name}"
+                found[name] = member.stream.read()
+        assert found == {"d/a.csv": b"1", "b.gz": b"2"}
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,12 @@
 """Files are imported one after the other; one that cannot be read does not end the import."""
 
+import io
+import re
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from pymongo.database import Database
 
 from locapi.importers.importer import Importer
@@ -14,6 +18,15 @@ GPX = (
     '<gpx><trk><trkseg><trkpt lat="40.7" lon="-74"><time>2017-01-01T18:05:12Z</time></trkpt>'
     "</trkseg></trk></gpx>"
 )
+
+
+def zipped(**files: str | bytes) -> bytearray:
+    """Return a zip archive of these files, by their names without the suffix .gpx."""
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        for name, text in files.items():
+            archive.writestr(f"{name}.gpx", text)
+    return bytearray(content.getvalue())
 
 
 def imported(db: Database[Document], *paths: Path, form: str | None = None) -> dict[str, int | str]:
@@ -47,6 +60,84 @@ def test_a_zip_archive_in_a_folder_named_takeout_is_read_like_any_other(
 ) -> None:
     (tmp_path / "Takeout").mkdir()
     path = tmp_path / "Takeout" / "strava.zip"
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("a.gpx", GPX)
+    path.write_bytes(zipped(a=GPX))
     assert imported(db, path) == {"a.gpx": 1}
+
+
+def set_version(archive: bytearray) -> None:
+    archive[archive.index(b"PK\1\2") + 6] = 127
+
+
+def set_flag(archive: bytearray, flag: int) -> None:
+    """Set a flag of the first file, where it begins and in the directory."""
+    archive[6] |= flag
+    archive[archive.index(b"PK\1\2") + 8] |= flag
+
+
+def set_name(archive: bytearray, name: bytes) -> None:
+    """Set the name of the first file, as UTF-8, where it begins and in the directory."""
+    for _ in range(2):
+        start = archive.index(b"a.gpx")
+        archive[start : start + 5] = name.ljust(5)
+    archive[7] |= 8
+    archive[archive.index(b"PK\1\2") + 9] |= 8
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (set_version, "zip file version 12.7"),
+        (lambda archive: set_name(archive, b"\xff"), "'utf-8' codec can't decode byte 0xff"),
+        (lambda archive: set_flag(archive, 32), "compressed patched data"),
+    ],
+)
+def test_a_zip_archive_that_cannot_be_read_fails_and_the_next_file_is_imported(
+    db: Database[Document], tmp_path: Path, damage: Callable[[bytearray], None], message: str
+) -> None:
+    archive = zipped(a=GPX)
+    damage(archive)
+    (tmp_path / "a.zip").write_bytes(archive)
+    (tmp_path / "b.gpx").write_text(GPX)
+    *failed, last = imported(db, tmp_path / "a.zip", tmp_path / "b.gpx").items()
+    assert last == ("b.gpx", 1)
+    assert f"cannot be read ({message}" in str(failed)
+
+
+def test_a_file_in_a_zip_archive_needs_no_name(db: Database[Document], tmp_path: Path) -> None:
+    archive = zipped(a=GPX)
+    set_name(archive, b"\0")
+    (tmp_path / "a.zip").write_bytes(archive)
+    assert imported(db, tmp_path / "a.zip") == {"a.zip": 1}
+
+
+def test_an_encrypted_zip_archive_fails_once(db: Database[Document], tmp_path: Path) -> None:
+    archive = zipped(a=GPX, b=GPX)
+    for position in re.finditer(b"PK\1\2", archive):
+        archive[position.start() + 8] |= 1
+    (tmp_path / "a.zip").write_bytes(archive)
+    assert imported(db, tmp_path / "a.zip") == {
+        "a.zip": "the zip archive is encrypted or its compression is not supported: unpack it first"
+    }
+
+
+def damage_content(archive: bytearray) -> None:
+    archive[archive.index(b"trk")] = ord("T")
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (damage_content, "damaged or cut off: Bad CRC-32"),
+        (lambda archive: set_flag(archive, 1), "this file of the zip archive is encrypted or"),
+    ],
+)
+def test_the_files_after_a_damaged_or_encrypted_one_in_a_zip_archive_are_imported(
+    db: Database[Document], tmp_path: Path, damage: Callable[[bytearray], None], message: str
+) -> None:
+    archive = zipped(a=GPX, b=GPX)
+    damage(archive)
+    (tmp_path / "a.zip").write_bytes(archive)
+    found = imported(db, tmp_path / "a.zip")
+    assert found.pop("b.gpx") == 1
+    assert str(found.pop("a.gpx")).startswith(message)
+    assert not found
