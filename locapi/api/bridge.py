@@ -145,8 +145,8 @@ def _environ(scope: Scope) -> dict[str, Any]:
     environ = {
         **_ENVIRON,
         "REQUEST_METHOD": scope.method,
-        "PATH_INFO": scope.path.encode().decode("latin-1"),
-        "QUERY_STRING": scope.query_string,
+        "PATH_INFO": _as_wsgi(scope.path),
+        "QUERY_STRING": _as_wsgi(scope.query_string),
         "SERVER_PROTOCOL": f"HTTP/{scope.http_version}",
         "REMOTE_ADDR": scope.client.rpartition(":")[0].strip("[]"),
         "wsgi.url_scheme": scope.scheme,
@@ -157,6 +157,10 @@ def _environ(scope: Scope) -> dict[str, Any]:
             environ[key] = f"{environ[key]},{value}" if key in environ else value
     environ["CONTENT_TYPE"] = environ.pop("HTTP_CONTENT_TYPE", "")
     return environ
+
+
+def _as_wsgi(text: str) -> str:
+    return text.encode().decode("latin-1")
 
 
 def _call(app: WSGIApplication, environ: dict[str, Any]) -> _Response:

@@ -186,6 +186,7 @@ CASES: dict[str, tuple[bytes, str]] = {
     "`*`": (path("*"), "404"),
     "`location`": (path("location"), "404"),
     "`/location?a=b`": (path("/location?a=b"), "200"),
+    "`/minutes?ä`": (head(start="GET /minutes?ä"), "400"),
     "`/location%`": (path("/location%"), "404"),
     "`/%ff`": (path("/%ff"), "404"),
     "`/%0d%0aX:%20y`": (path("/%0d%0aX:%20y"), "404"),
