@@ -3,7 +3,7 @@
 import asyncio
 import io
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import IO, Any
 from wsgiref.types import WSGIApplication
 from wsgiref.util import FileWrapper
@@ -37,6 +37,8 @@ _ENVIRON: dict[str, Any] = {
     "wsgi.run_once": False,
     "wsgi.file_wrapper": FileWrapper,
 }
+
+_UNREADABLE = "\ufffd".encode().decode("latin-1")
 
 _Response = tuple[int, list[tuple[str, str]], bytes | IO[bytes]]
 
@@ -151,12 +153,20 @@ def _environ(scope: Scope) -> dict[str, Any]:
         "REMOTE_ADDR": scope.client.rpartition(":")[0].strip("[]"),
         "wsgi.url_scheme": scope.scheme,
     }
-    for name, value in scope.headers.items():
+    for name, value in _headers(scope):
         if "_" not in name:  # else `X_A` could pass for `X-A`
             key = "HTTP_" + name.upper().replace("-", "_")
             environ[key] = f"{environ[key]},{value}" if key in environ else value
     environ["CONTENT_TYPE"] = environ.pop("HTTP_CONTENT_TYPE", "")
     return environ
+
+
+def _headers(scope: Scope) -> Iterator[tuple[str, str]]:
+    """Yield the headers; a value that is not ASCII is replaced, as Granian does not provide it."""
+    readable = scope.headers.items()
+    yield from readable
+    for name in set(scope.headers.keys()).difference(name for name, _ in readable):
+        yield name, _UNREADABLE
 
 
 def _as_wsgi(text: str) -> str:

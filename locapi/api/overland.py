@@ -13,7 +13,7 @@ from locapi.fixes.faults import invalid_fix
 
 def post_overland() -> ApiResponse:
     """Store the features that are locations."""
-    user_id = phone_apps.user_id(None)
+    user_id = phone_apps.user_id()
     body = batches.read_body()
     phone_apps.keep("overland", _sent(body, user_id))
     # The app deletes its batch only after exactly this result.

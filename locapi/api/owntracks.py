@@ -16,17 +16,27 @@ from locapi.fixes.faults import invalid_fix
 _KM_H = 1 / 3.6  # in metres a second
 _ENCRYPTED = "must not be encrypted (turn off encryption in the app)"
 _NO_TYPE = "must be a text such as location"
+_USER_NAME = "X-Limit-U"
+_NOT_ASCII = "must be ASCII (put the user into the URL, percent-encoded: ?user=jos%C3%A9)"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def post_owntracks() -> ApiResponse:
     """Store a message of type location; other messages are answered alike."""
-    user_id = phone_apps.user_id(request.headers.get("X-Limit-U"))
+    user_id = phone_apps.user_id() or _user_name()
     body = batches.read_body()
     if body.strip():
         phone_apps.keep("owntracks", _sent(body, user_id))
     # An array: newer versions of the app for Android queue a message for ever after an object.
     return ApiResponse("[]", content_type="application/json")
+
+
+def _user_name() -> str | None:
+    """Return the user name that is set in the app."""
+    name = request.headers.get(_USER_NAME)
+    if name and not name.isascii():  # Granian does not provide it
+        raise invalid_fix({_USER_NAME: [_NOT_ASCII]})
+    return name
 
 
 def _sent(body: bytes, user_id: Any) -> list[Sent]:

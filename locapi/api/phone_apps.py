@@ -26,10 +26,9 @@ class Sent(NamedTuple):
     fields: dict[str, Any] | InvalidFix
 
 
-def user_id(own: Any) -> Any:
-    """Return the user of the token, or of the URL's `user`, or the app's own word for it."""
-    user_id = get_services().authenticated_user(basic=True)
-    return user_id or request.args.get("user") or own
+def user_id() -> str | None:
+    """Return the user of the token, or of the URL's `user`, if there is one."""
+    return get_services().authenticated_user(basic=True) or request.args.get("user")
 
 
 def keep(endpoint: str, sent: Sequence[Sent]) -> None:

@@ -162,6 +162,7 @@ def test_environ_is_that_of_wsgi_and_middleware_runs() -> None:
         ("x-one", "1"),
         ("x-one", "2"),
         ("x_one", "spoofed"),
+        ("x-two", "é"),
     )
     scope: dict[str, Any] = {
         "http_version": "1",
@@ -174,6 +175,7 @@ def test_environ_is_that_of_wsgi_and_middleware_runs() -> None:
     (environ,) = seen
     assert environ["PATH_INFO"].encode("latin-1").decode() == "/ü"
     assert (environ["HTTP_X_ONE"], environ["CONTENT_TYPE"]) == ("1,2", "a/b")
+    assert environ["HTTP_X_TWO"].encode("latin-1").decode() == "\ufffd"
     assert environ["QUERY_STRING"].encode("latin-1").decode() == "a=Ł"
     assert environ["CONTENT_LENGTH"] == "4"
     assert (environ["SERVER_PROTOCOL"], environ["REMOTE_ADDR"]) == ("HTTP/1", "::1")

@@ -104,6 +104,8 @@ CASES: dict[str, tuple[bytes, str]] = {
     "a NUL in a header's value": (head("X: a\0b", length(SIZE)) + FIX, "400 empty, closed"),
     "a header on two lines": (head("X: a\r\n b", length(SIZE)) + FIX, "400 empty, closed"),
     "a space in a header's name": (head("X Y: a", length(SIZE)) + FIX, "400 empty, closed"),
+    "a header's value that is not ASCII": (head("X: ä", length(SIZE)) + FIX, "200"),
+    "an X-Limit-U that is not ASCII": (head("X-Limit-U: ä", start="POST /owntracks"), "400"),
     "a header without a colon": (head("X", length(SIZE)) + FIX, "400 empty, closed"),
     "no Host header": (
         b"PUT /location HTTP/1.1\r\n%b\r\n\r\n%b" % (length(SIZE).encode(), FIX),

@@ -157,6 +157,18 @@ def test_overland_visits_actions_and_trips_are_passed_over(
     assert db.rejects.find_one() is None
 
 
+def test_owntracks_user_name_that_is_not_ascii_is_refused_unless_the_url_names_the_user(
+    db: Database[Document], api: FlaskClient
+) -> None:
+    headers = {"X-Limit-U": "jos\u00c3\u00a9"}
+    refused = api.post("/owntracks", json=message(), headers=headers)
+    assert refused.status_code == 400
+    assert "?user=" in refused.get_json()["error"]["fields"]["X-Limit-U"][0]
+    assert db.fixes.find_one() is db.rejects.find_one() is None
+    assert api.post("/owntracks?user=jos%C3%A9", json=message(), headers=headers).status_code == 200
+    assert [fix[0] for fix in stored(db)] == ["jos\u00e9"]
+
+
 @pytest.mark.parametrize(
     "geometry",
     [

@@ -20,10 +20,17 @@ class Answer(NamedTuple):
 
 
 class Headers:
-    """The headers of a request, of which some may be repeated."""
+    """The headers of a request, of which some may be repeated.
+
+    As in Granian, a value that is not ASCII is missing, but its name is not.
+    """
 
     def __init__(self, *items: tuple[str, str]) -> None:
-        self._items = items
+        self._names = list(dict(items))
+        self._items = tuple((name, value) for name, value in items if value.isascii())
+
+    def keys(self) -> list[str]:
+        return self._names
 
     def items(self) -> tuple[tuple[str, str], ...]:
         return self._items
@@ -35,7 +42,7 @@ class Headers:
         return [value for each, value in self._items if each == name]
 
     def __contains__(self, name: str) -> bool:
-        return name in dict(self._items)
+        return name in self._names
 
 
 class Protocol:
