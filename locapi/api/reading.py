@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 
 from flask import Flask, Response, request, send_file
 from pymongo.database import Database
+from werkzeug.datastructures import MIMEAccept
 
 from locapi.api import query_string
 from locapi.api.downloads import PAGE_SIZE, gently
@@ -131,7 +132,9 @@ def _authorize(services: Services, query: Query) -> Query:
 def _accepted() -> str:
     by_type = {each.mimetype: name for name, each in reversed(FORMATS.items())}
     offered = sorted(by_type, key=lambda mimetype: mimetype != FORMATS["csv"].mimetype)
-    best = request.accept_mimetypes.best_match(offered) if request.accept_mimetypes else offered[0]
+    # The parameters of a type, such as a charset, do not choose between those offered.
+    accepted = MIMEAccept((each.partition(";")[0], q) for each, q in request.accept_mimetypes)
+    best = accepted.best_match(offered) if accepted else offered[0]
     if best is None:
         types = ", ".join(offered)
         raise query_string.invalid(

@@ -75,6 +75,8 @@ def test_parameters_select_minutes(api: FlaskClient) -> None:
         ("application/x-ndjson", "application/x-ndjson"),
         ("application/gpx+xml;q=0.5, application/geo+json", "application/geo+json"),
         ("application/vnd.google-earth.kml+xml", "application/vnd.google-earth.kml+xml"),
+        ("text/csv;charset=utf-8", "text/csv"),
+        ('text/csv; header="present"; q=0.5, APPLICATION/X-NDJSON; a=b', "application/x-ndjson"),
     ],
 )
 def test_format_follows_accept(api: FlaskClient, accept: str, mimetype: str) -> None:
