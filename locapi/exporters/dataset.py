@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import groupby, islice
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -34,7 +34,8 @@ _KEYS = ["user_id", "minute"]
 def update(database: Database[Document], directory: Path, since: Token = START) -> Token:
     """Write all dates, or those that changed since a token; return the token for the next time.
 
-    Raises Conflict if another process is writing, or if there is no dataset that a token fits.
+    Raises Conflict if another process is writing, if there is no dataset that a token fits, or
+    if a file that has to change is damaged.
     """
     with _locked(directory, create=since == START):
         for left_over in directory.glob(f"date=*/.{FILE}.*"):
@@ -94,7 +95,7 @@ def _write(file: Path, minutes: Minutes, merging: bool, erased: Sequence[str]) -
         with _replacing(file) as out:
             parquet.write(minutes, out)
         return
-    table = _merge(pq.read_table(file, partitioning=None), minutes, erased)
+    table = _merge(_read(file), minutes, erased)
     if not table.num_rows:
         _remove(file)
         return
@@ -112,10 +113,20 @@ def _merge(old: pa.Table, minutes: Minutes, erased: Sequence[str]) -> pa.Table:
 
 def _holds(file: Path, users: Sequence[str]) -> bool:
     # Sorted by user, so the statistics of the row groups exclude most of them.
-    found = pq.read_table(
-        file, columns=["user_id"], filters=[("user_id", "in", users)], partitioning=None
-    )
+    found = _read(file, columns=["user_id"], filters=[("user_id", "in", users)])
     return bool(found.num_rows)
+
+
+def _read(file: Path, **options: Any) -> pa.Table:
+    try:
+        return pq.read_table(file, partitioning=None, **options)
+    except (pa.ArrowException, OSError) as error:
+        if getattr(error, "errno", None):  # the system cannot read it, whatever it holds
+            raise
+        raise Conflict(
+            f"{file} is damaged. Export everything again, which replaces it: "
+            "delete the token file, or leave out --changed-since."
+        ) from error
 
 
 @contextmanager

@@ -145,6 +145,35 @@ def test_an_interrupted_update_is_repeated(
     assert names == {"part-0.parquet"}
 
 
+@pytest.mark.parametrize("change", ["fold", "erase"])
+@pytest.mark.parametrize(
+    "damage",
+    [lambda content: b"", lambda content: content[:-9], lambda content: b"PAR1" + content[9:]],
+    ids=["empty", "truncated", "overwritten"],
+)
+def test_a_damaged_file_is_named_and_exporting_everything_repairs_it(
+    db: Database[Document],
+    fold: Fold,
+    tmp_path: Path,
+    change: str,
+    damage: Callable[[bytes], bytes],
+) -> None:
+    fold("01-01 13:05:01", "01-02 13:05:01")
+    fold("01-02 13:05:01", user_id="b")
+    token = update(db, tmp_path)
+    file = tmp_path / "date=2017-01-01" / "part-0.parquet"
+    file.write_bytes(damage(file.read_bytes()))
+    if change == "fold":
+        fold("01-01 14:00:00")
+    else:
+        erase(db, "a")
+    for _ in range(2):
+        with pytest.raises(Conflict, match=f"{file} is damaged.*delete the token file"):
+            update(db, tmp_path, token)
+    update(db, tmp_path)
+    assert ids_in(tmp_path) == stored(db)
+
+
 def test_two_at_once_and_a_token_without_a_dataset_are_refused(
     db: Database[Document], fold: Fold, tmp_path: Path
 ) -> None:
