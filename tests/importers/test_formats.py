@@ -63,6 +63,20 @@ def test_csv_may_have_other_separators_and_then_decimal_commas(text: str) -> Non
     assert found("csv", text) == [FIX]
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\n\r\n \n" + HEADER + LINE,
+        "\ufeff\n" + HEADER + LINE,
+        ",,,,,\n" + HEADER + LINE,
+        "\nsep=,\n\n" + HEADER + LINE,
+        "\n" * 200 + HEADER + "\n , \n" * 200 + LINE,
+    ],
+)
+def test_blank_lines_before_and_after_a_csv_header_are_passed_over(text: str) -> None:
+    assert found("csv", text) == [FIX]
+
+
 def test_a_csv_file_without_accuracies_and_speeds_is_read() -> None:
     text = "timestamp,lat,long,user_id\n2017-01-01 13:05:12,40.7,-74,a1\n"
     (row,) = read("csv", text, FieldMapping())

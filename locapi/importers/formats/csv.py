@@ -2,7 +2,9 @@
 
 import csv
 import io
+import string
 from collections.abc import Generator
+from itertools import chain
 
 from locapi.errors import InvalidFix
 from locapi.importers.fields import FIELDS, REQUIRED, FieldMapping
@@ -28,17 +30,18 @@ def read(stream: io.BufferedReader, mapping: FieldMapping) -> Generator[Row, Non
     text = io.TextIOWrapper(stream, "utf-8-sig", errors="surrogateescape", newline="")
     lines = _Lines(text)
     try:
-        first = next(lines, "")
+        first = _next_line(lines)
         if first.lower().startswith("sep="):  # a line for Excel that names the separator
-            first = next(lines, "")
+            first = _next_line(lines)
         separator = max(_SEPARATORS, key=first.count)
-        header = [name.strip() for name in next(csv.reader([first], delimiter=separator), [])]
+        rows = csv.reader(chain([first], lines), delimiter=separator)
+        header = [name.strip() for name in next(rows)]
         if separator == ";":
             mapping = mapping.decimal_commas()
         if header:
             _check(header, mapping)
-        for cells in csv.reader(lines, delimiter=separator):
-            if any(cells):
+        for cells in rows:
+            if any(map(str.strip, cells)):
                 yield _row(f"line {lines.number}", header, cells, mapping)
             lines.of_row = 0
     except csv.Error as error:
@@ -70,6 +73,15 @@ class _Lines:
             start = self.number - self.of_row + 1
             raise BrokenFile(f"line {start}: a quotation mark is not closed")
         return line
+
+
+def _next_line(lines: _Lines) -> str:
+    """Return the next line that has more than blanks and separators, or "" at the end."""
+    for line in lines:
+        if line.strip(_SEPARATORS + string.whitespace):
+            return line
+        lines.of_row = 0
+    return ""
 
 
 def _check(header: list[str], mapping: FieldMapping) -> None:
