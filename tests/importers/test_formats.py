@@ -77,6 +77,13 @@ def test_blank_lines_before_and_after_a_csv_header_are_passed_over(text: str) ->
     assert found("csv", text) == [FIX]
 
 
+def test_blanks_after_each_separator_do_not_count_in_csv() -> None:
+    (row,) = found("csv", (HEADER + LINE.replace("a1", '"a, 1"')).replace(",", ", "))
+    assert row == {**FIX, "user_id": "a,  1"}
+    (row,) = found("csv", HEADER + LINE.replace("a1", " a1"))
+    assert row == {**FIX, "user_id": " a1"}
+
+
 def test_a_csv_file_without_accuracies_and_speeds_is_read() -> None:
     text = "timestamp,lat,long,user_id\n2017-01-01 13:05:12,40.7,-74,a1\n"
     (row,) = read("csv", text, FieldMapping())

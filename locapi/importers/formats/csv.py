@@ -34,7 +34,9 @@ def read(stream: io.BufferedReader, mapping: FieldMapping) -> Generator[Row, Non
         if first.lower().startswith("sep="):  # a line for Excel that names the separator
             first = _next_line(lines)
         separator = max(_SEPARATORS, key=first.count)
-        rows = csv.reader(chain([first], lines), delimiter=separator)
+        # A blank after every separator is part of it; otherwise a user may begin with a blank.
+        is_spaced = first.count(f"{separator} ") == first.count(separator)
+        rows = csv.reader(chain([first], lines), delimiter=separator, skipinitialspace=is_spaced)
         header = [name.strip() for name in next(rows)]
         if separator == ";":
             mapping = mapping.decimal_commas()
