@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 from itertools import groupby
 from typing import Any, NamedTuple
@@ -94,11 +94,12 @@ def known_user(named: Any) -> str:
     return named if is_known else NOBODY
 
 
-def find(database: Database[Document], user_id: str | None = None) -> list[Document]:
-    """Return all rejects, or those of one user, the newest first."""
+def find(database: Database[Document], user_id: str | None = None) -> Iterator[Document]:
+    """Yield all rejects, or those of one user, the newest first."""
     which = {} if user_id is None else {"_id": ids.of_user(user_id)}
-    with driver_errors.translated():
-        return list(database[REJECTS].find(which).sort([("received_at", -1), ("_id", 1)]))
+    order = [("received_at", -1), ("_id", 1)]
+    with driver_errors.translated(), database[REJECTS].find(which, sort=order) as found:
+        yield from found
 
 
 def reason_without_value(reject: Document) -> str:

@@ -14,7 +14,7 @@ from locapi.ingest.rejects import Reject, RejectStore
 from locapi.rollup.erase import erase, is_known
 from locapi.settings import Settings
 from locapi.storage.documents import Document
-from tests.conftest import a_fix
+from tests.conftest import Commands, a_fix
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 FAULT = InvalidFix("lat: must be a number", {"lat": ["must be a number"]})
@@ -54,7 +54,7 @@ def test_the_database_deletes_a_reject_when_it_expires(db: Database[Document]) -
 def test_the_same_reject_again_is_kept_once(db: Database[Document], store: RejectStore) -> None:
     store.keep("overland", [reject(), reject(), reject(content=8)])
     store.keep("overland", [reject()])
-    assert len(rejects.find(db)) == 2
+    assert len([*rejects.find(db)]) == 2
 
 
 def test_rejects_of_a_user_and_a_day_are_bounded(
@@ -63,14 +63,25 @@ def test_rejects_of_a_user_and_a_day_are_bounded(
     monkeypatch.setattr(rejects, "MAX_A_DAY", 3)
     store.keep("overland", [reject(content=number) for number in range(5)])
     store.keep("overland", [reject(content="x"), reject("a")])
-    assert len(rejects.find(db, "a1")) == 3
-    assert len(rejects.find(db, "a")) == 1
+    assert len([*rejects.find(db, "a1")]) == 3
+    assert len([*rejects.find(db, "a")]) == 1
 
 
 def test_content_is_cut(db: Database[Document], store: RejectStore) -> None:
     store.keep("overland", [reject(content=b"x" * 2**20)])
     (found,) = rejects.find(db)
     assert len(found["content"]) == 8 * 1024
+
+
+def test_rejects_are_read_in_batches(
+    watched: Database[Document], store: RejectStore, commands: Commands
+) -> None:
+    store.keep("overland", [reject(content=number) for number in range(300)])
+    found = rejects.find(watched)
+    next(found)
+    assert "getMore" not in commands.names
+    assert len([*found]) == 299
+    assert "getMore" in commands.names
 
 
 def test_erase_removes_rejects_of_its_user_only(db: Database[Document], store: RejectStore) -> None:
@@ -93,7 +104,7 @@ def test_rejects_of_clients_that_get_400_are_kept_on_request(
     db: Database[Document], keep: str, kept: int
 ) -> None:
     put_and_post(create_app(Settings(keep_rejects=keep), db).test_client())
-    found = rejects.find(db)
+    found = [*rejects.find(db)]
     assert len(found) == kept
     assert {each["endpoint"] for each in found} <= {"location", "locations"}
     assert {each["user_id"] for each in found} <= {"", "a1"}

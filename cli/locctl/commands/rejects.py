@@ -33,16 +33,16 @@ def rejects(user_id: str | None, as_json: bool) -> None:
     Example:
         locctl rejects --user a1
     """
+    counts = Counter[str]()
     with mongo.open_for_reading(Settings.from_environ()) as database:
-        found = kept.find(database, user_id)
-    if as_json:
-        for each in found:
-            click.echo(json.dumps(_as_dict(each)))
-    elif found:
-        click.echo("received\tendpoint\tuser\treason\tcontent")
-        for each in found:
-            row(*_as_dict(each).values())
-    counts = Counter(kept.reason_without_value(each) for each in found)
+        for each in kept.find(database, user_id):
+            if as_json:
+                click.echo(json.dumps(_as_dict(each)))
+            else:
+                if not counts:
+                    click.echo("received\tendpoint\tuser\treason\tcontent")
+                row(*_as_dict(each).values())
+            counts[kept.reason_without_value(each)] += 1
     for reason, count in counts.most_common():
         say(f"{count:>9,}  {reason}")
 
