@@ -87,11 +87,16 @@ class KnownFixes:
 
     @greenlets.run_in_thread
     def _raw_at(self, instants: Sequence[Candidate]) -> Copies:
-        users, times = zip(*(each.identity for each in instants), strict=True)
+        instants_of: dict[str, list[datetime]] = defaultdict(list)
+        for each in instants:
+            user_id, time = each.identity
+            instants_of[user_id].append(time)
         wanted = {
-            "_id": {**ids.of_user(min(users)), "$lt": ids.of_user(max(users))["$lt"]},
-            "user_id": {"$in": list(set(users))},
-            "fix_time": {"$in": list(set(times))},
+            "_id": {**ids.of_user(min(instants_of)), "$lt": ids.of_user(max(instants_of))["$lt"]},
+            # Not all users at all times: that may be a million fixes.
+            "$or": [
+                {"user_id": user_id, "fix_time": {"$in": at}} for user_id, at in instants_of.items()
+            ],
         }
         fields = {"user_id": 1, "fix_time": 1, "tz": 1}
         options: Document = {"hint": BY_USER_AND_TIME, "batch_size": len(instants) + 1}

@@ -12,6 +12,7 @@ from locapi.errors import InvalidFix
 from locapi.fixes import ids
 from locapi.fixes.validation import Fix
 from locapi.ingest import known_fixes
+from locapi.ingest.candidate import read_time
 from locapi.ingest.store import FixStore, Receipt
 from locapi.storage.documents import Document
 from tests.conftest import Commands, Send, a_fix
@@ -83,9 +84,21 @@ def test_many_repeated_fixes_are_looked_up_and_only_the_others_inserted(
     assert sent.count("insert") == 1
 
 
-def fix_at(time: datetime, as_instant: bool) -> Fix:
+def test_instants_of_many_users_are_looked_up_by_user(db: Database[Document]) -> None:
+    """And not each user's fixes at all users' times, which may be a million."""
+    users = [f"u{number}" for number in range(9)]
+    every = [
+        fix_at(NOW + timedelta(seconds=second), True, user) for user in users for second in range(9)
+    ]
+    FixStore(db, lambda: NOW).put_many(every)
+    asked = list(map(read_time, every[::10]))
+    copies = known_fixes.KnownFixes(db).copies_of(asked, None)
+    assert copies.keys() == {each.identity for each in asked}
+
+
+def fix_at(time: datetime, as_instant: bool, user_id: str = "a1") -> Fix:
     wall = (time - timedelta(hours=4)).replace(tzinfo=None)
-    return Fix("a1", str(wall), wall, 40.7, -74.0, 5.0, 1.5, time if as_instant else None)
+    return Fix(user_id, str(wall), wall, 40.7, -74.0, 5.0, 1.5, time if as_instant else None)
 
 
 def put(db: Database[Document], now: datetime = NOW, **fields: Any) -> Receipt:
