@@ -61,8 +61,13 @@ def _named(max_fixes: int) -> Expression:
         "user_id": user_id,
         "count": _at_most(max_fixes, {"$size": "$seen"}),
         **averages.known_expression({"$size": "$seen"}),
-        # Without a format mongod looks for a zone in the string, which takes as long as the rest.
-        "minute": {"$dateFromString": {"dateString": minute, "format": "%Y-%m-%dT%H:%M"}},
+        "minute": {
+            "$dateFromString": {
+                "dateString": {"$ifNull": [minute, ""]},  # without a time it fails, not null
+                # Without it mongod looks for a zone in the string, which takes as long as the rest.
+                "format": "%Y-%m-%dT%H:%M",
+            }
+        },
     }
 
 

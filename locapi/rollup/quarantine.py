@@ -17,8 +17,11 @@ from locapi.fixes import ids
 from locapi.storage import driver_errors
 from locapi.storage.documents import FIXES, QUARANTINE, Document, Quarantined, quarantined
 
-_BAD_VALUE, _TYPE_MISMATCH, _MEMORY_LIMIT, _CONVERSION_FAILURE, _TOO_LARGE = 2, 14, 146, 241, 10334
-_BY_DOCUMENTS = {_BAD_VALUE, _TYPE_MISMATCH, _MEMORY_LIMIT, _CONVERSION_FAILURE, _TOO_LARGE}
+_BAD_VALUE, _TYPE_MISMATCH, _INVALID, _MEMORY_LIMIT = 2, 14, 121, 146
+_CONVERSION_FAILURE, _TOO_LARGE = 241, 10334
+_BY_DOCUMENTS = {
+    *(_BAD_VALUE, _TYPE_MISMATCH, _INVALID, _MEMORY_LIMIT, _CONVERSION_FAILURE, _TOO_LARGE)
+}
 # `aggregation.fold` fails to convert if a minute would count too many fixes.
 _TOO_MANY = {_MEMORY_LIMIT, _CONVERSION_FAILURE, _TOO_LARGE}
 

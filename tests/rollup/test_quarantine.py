@@ -21,6 +21,7 @@ from locapi.rollup.erase import erase
 from locapi.rollup.fold import due, fold_new_fixes
 from locapi.rollup.prune import Pruned, prune
 from locapi.rollup.verify import Drift, Report, verify
+from locapi.storage import migrate
 from locapi.storage.documents import Document
 from tests.conftest import Locctl, Send, fresh_database
 from tests.support.crashing import received_earlier
@@ -102,25 +103,29 @@ def test_minutes_that_stay_below_the_bound_are_exact_and_others_count_no_more(
 
 
 MALFORMED: list[Document] = [
-    *({"minute_id": value} for value in ("", "a\tb", "a\t2017-13-01T18:05", 5, None, [1])),
+    *({"minute_id": value} for value in ("", "junk", "a\tb", "a\t2017-13-01T18:05", 5, None, [1])),
     {"long": "west"},
 ]
 
 
 @pytest.mark.parametrize("values", MALFORMED, ids=repr)
-def test_a_malformed_raw_fix_stops_no_other(db: Database[Document], values: Document) -> None:
+@pytest.mark.parametrize("validated", [False, True])
+def test_a_malformed_raw_fix_stops_no_other(
+    db: Database[Document], values: Document, validated: bool
+) -> None:
     db.fixes.insert_one(raw(0, "bad", **values))
+    if validated:
+        assert list(migrate.reconcile(db))
     for number in range(2):
-        db.fixes.insert_one(raw(number))
+        db.fixes.insert_one(raw(number), bypass_document_validation=True)
         fold(db)
         assert counts(db)[MINUTE] == number + 1
     assert due(db) > watermarks.NEVER
-    if values.get("minute_id") != "":  # which makes a minute without a time
-        (entry,) = quarantine.entries(db)
-        assert (entry["user_id"], entry["reason"]) == ("bad", "a document of it is malformed")
-        assert prune(db, timedelta(0)) == Pruned(deleted=2, unproven=0, newer=0, quarantined=1)
-        drifts = list(verify(db, Report()))
-        assert [drift.fault for drift in drifts] == [f"is in quarantine: {entry['reason']}"]
+    (entry,) = quarantine.entries(db)
+    assert (entry["user_id"], entry["reason"]) == ("bad", "a document of it is malformed")
+    assert prune(db, timedelta(0)) == Pruned(deleted=2, unproven=0, newer=0, quarantined=1)
+    drifts = list(verify(db, Report()))
+    assert [drift.fault for drift in drifts] == [f"is in quarantine: {entry['reason']}"]
 
 
 @pytest.mark.parametrize("minute_id", [5, None, [1], {"a": 1}], ids=repr)
