@@ -5,7 +5,7 @@ the roll-up, the API or a command.
 """
 
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from datetime import MAXYEAR, timedelta
 from itertools import groupby, islice
 from operator import itemgetter
 from types import UnionType
@@ -32,6 +32,7 @@ Batch = list[Document]
 
 _BATCH = 2_000
 _SHA256_BYTES = 32
+_EARLIEST = 1969  # a year, by local time; from 1970 on in UTC
 _OFFSET_STEP_S = 30
 _DAY = timedelta(days=1)
 
@@ -115,6 +116,7 @@ def _fix(document: Document) -> Document:
     except InvalidFix as error:
         field = next(iter(error.fields))
         raise _WrongField("local_time" if field == "timestamp" else field) from error
+    _require("local_time", _EARLIEST <= fix.wall.year < MAXYEAR)
     offset, time = document["utc_offset"], document["fix_time"]
     _require("utc_offset", offset % _OFFSET_STEP_S == 0 and abs(offset) < _DAY.total_seconds())
     _require("fix_time", fix.wall - timedelta(seconds=offset) == time)
@@ -134,13 +136,16 @@ def _minute(document: Document) -> Document:
     _require("_id", ids.is_minute_id(document["_id"]))
     user_id, start = ids.parse_minute_id(document["_id"])
     _check_user(user_id)
+    _require("_id", _EARLIEST <= start.year < MAXYEAR)
     seen = document["seen"]
     _require("seen", all(abs(ids.seen_utc_offset(code)) < _DAY.total_seconds() for code in seen))
     _require("count", 0 < document["count"] == len(seen) == len(set(seen)))
     state = cast(averages.State, document)
     _require("sum", all(document[name] == document[name] for name in averages.STATE))  # NaN
-    start = start.replace(tzinfo=None)
-    return {**document, "user_id": user_id, "minute": start, **averages.average(state)}
+    average = averages.average(state)
+    for name, bound in (("lat", 90), ("long", 180)):
+        _require(f"{name}_sum", abs(average[name] or 0) <= bound)
+    return {**document, "user_id": user_id, "minute": start.replace(tzinfo=None), **average}
 
 
 def _token(document: Document) -> Document:

@@ -16,6 +16,7 @@ from locapi.backup.dump import dump
 from locapi.backup.file_format import Header
 from locapi.backup.restore import restore
 from locapi.errors import Conflict, UnreadableFile
+from locapi.exporters.query import read
 from locapi.ingest import tokens
 from locapi.rollup import watermarks
 from locapi.rollup.fold import fold_new_fixes
@@ -86,6 +87,7 @@ WRONG: list[Any] = [
     True,
 ]
 WRONG += [datetime(1, 1, 1), Timestamp(1, 1), "\x1b[2J", "a\tb"]
+WRONG += ["9999-12-31 23:59:59", "a1\t9999-12-31T23:59", "0001-01-01 00:00:00"]
 
 
 def with_wrong_fields(document: Document) -> Iterator[Document]:
@@ -129,6 +131,7 @@ def use(database: Database[Document]) -> None:
     """Run what reads the documents; none of it may fail."""
     fold_new_fixes(database)
     assert len(list(tokens.find(database))) == 1
+    list(read(database, local_time=True).pages)
     list(verify(database, Report(), repair=True))
     prune(database, timedelta(hours=1))
 
