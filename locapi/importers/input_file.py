@@ -52,10 +52,23 @@ def opened(name: str) -> Iterator[InputFile]:
         yield InputFile(shown, raw, _decompressed(raw), _size(raw))
 
 
+class _File(io.FileIO):
+    """A file or a pipe, whose reads return less than is asked for at the end only.
+
+    A pipe may deliver its first bytes one by one, but the format is detected from them all.
+    """
+
+    def readinto(self, buffer: Any) -> int:
+        filled = 0
+        while filled < len(buffer) and (count := super().readinto(buffer[filled:])):
+            filled += count
+        return filled
+
+
 def _open(name: str) -> io.BufferedReader:
     try:
         is_stdin = name == STANDARD_INPUT
-        file = io.FileIO(0, closefd=False) if is_stdin else io.FileIO(name)
+        file = _File(0, closefd=False) if is_stdin else _File(name)
     except OSError as error:
         raise Misconfigured(f"cannot read {name}: {error.strerror}") from error
     return io.BufferedReader(file, _BUFFER)

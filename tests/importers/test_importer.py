@@ -1,9 +1,15 @@
 """Files are imported one after the other; one that cannot be read does not end the import."""
 
+import fcntl
+import gzip
 import io
+import os
 import re
+import sys
+import termios
 import zipfile
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -13,6 +19,7 @@ from locapi.importers.importer import Importer
 from locapi.ingest.store import FixStore
 from locapi.storage.documents import Document
 from tests.support.importing import MINE
+from tests.support.processes import until
 
 GPX = (
     '<gpx><trk><trkseg><trkpt lat="40.7" lon="-74"><time>2017-01-01T18:05:12Z</time></trkpt>'
@@ -141,3 +148,38 @@ def test_the_files_after_a_damaged_or_encrypted_one_in_a_zip_archive_are_importe
     assert found.pop("b.gpx") == 1
     assert str(found.pop("a.gpx")).startswith(message)
     assert not found
+
+
+RECORDS = b"""{"locations":
+[{"latitudeE7": 407000000, "longitudeE7": -740000000, "timestamp": "2017-01-01T18:05:12Z"}]}"""
+PACKED = gzip.compress(RECORDS)
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        (RECORDS[:1], RECORDS[1:14], RECORDS[14:]),
+        (b"\xef", b"\xbb", b"\xbf" + RECORDS),
+        (PACKED[:1], PACKED[1:20], PACKED[20:]),
+    ],
+    ids=["plain", "byte order mark", "gzip"],
+)
+def test_a_pipe_may_deliver_its_beginning_in_parts(
+    db: Database[Document], tmp_path: Path, parts: tuple[bytes, ...]
+) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+
+    def write() -> None:
+        with pipe.open("wb", buffering=0) as written:
+            for part in parts:
+                written.write(part)
+                until(lambda: not unread(written))
+
+    def unread(written: io.FileIO) -> int:
+        return int.from_bytes(fcntl.ioctl(written, termios.FIONREAD, bytes(4)), sys.byteorder)
+
+    with ThreadPoolExecutor() as pool:
+        writing = pool.submit(write)
+        assert imported(db, pipe) == {"pipe": 1}
+        writing.result()
