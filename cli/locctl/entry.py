@@ -1,12 +1,17 @@
 """The start of `locctl`: handle signals before anything that takes long to import."""
 
 import os
+import sys
 
 from locctl import signals
+
+# How a stream that is closed is opened: as empty, as one that fails, and as one that discards.
+_CLOSED = {"stdin": (os.O_RDONLY, "r"), "stdout": (os.O_RDONLY, "w"), "stderr": (os.O_WRONLY, "w")}
 
 
 def main() -> None:
     """Run the command line."""
+    _open_closed_streams()
     signals.install()
     try:
         from locctl.main import locctl
@@ -22,3 +27,10 @@ def main() -> None:
         raise
     finally:
         signals.ignore()
+
+
+def _open_closed_streams() -> None:
+    """Open the standard streams that are closed, or the next files would take their numbers."""
+    for name, (flags, mode) in _CLOSED.items():
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, flags), mode, encoding="utf-8"))

@@ -1,6 +1,7 @@
 """The group of commands: imports them lazily, and turns errors into exit codes."""
 
 import contextlib
+import errno
 import importlib
 import sys
 from collections import UserDict
@@ -112,6 +113,10 @@ def _translate_errors() -> Iterator[None]:
     except OSError as error:
         # If stdout is on a full disk, what is left in its buffer cannot be written either.
         sys.stdout = None
+        if error.errno == errno.EBADF:
+            raise click.ClickException(
+                "stdout is closed. Redirect it to a file, a pipe or /dev/null."
+            ) from error
         what = f"{error.filename}: " if error.filename else ""
         raise click.ClickException(printable(f"{what}{error.strerror or error}")) from error
     except KeyboardInterrupt:

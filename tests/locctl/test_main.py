@@ -185,3 +185,38 @@ def test_closed_pipe_ends_the_command_quietly(words: list[str]) -> None:
     done = subprocess.run([LOCCTL, *words], stdout=writer, stderr=subprocess.PIPE)
     os.close(writer)
     assert (done.returncode, done.stderr) == (0, b"")
+
+
+CLOSED = "Error: stdout is closed. Redirect it to a file, a pipe or /dev/null."
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "--version",
+        "--help",
+        "completion bash",
+        "export",
+        "export --format parquet",
+        "map",
+        "status",
+        "status --json",
+        "status --watch 1",
+        "token list",
+        "token add --read-all",
+    ],
+)
+def test_closed_stdout_is_one_line_of_error(words: str, environ: dict[str, str]) -> None:
+    done = subprocess.run(
+        f"{LOCCTL} {words} >&-", shell=True, env=environ, stderr=subprocess.PIPE, text=True
+    )
+    assert (done.returncode, done.stderr) == (1, f"{CLOSED}\n")
+
+
+@pytest.mark.parametrize("words", ["rollup", "prune --older-than 1d --dry-run", "erase a1"])
+def test_command_without_data_runs_although_all_streams_are_closed(
+    words: str, environ: dict[str, str], send: Send
+) -> None:
+    send()
+    done = subprocess.run(f"{LOCCTL} {words} <&- >&- 2>&-", shell=True, env=environ)
+    assert done.returncode == 0
