@@ -149,7 +149,8 @@ def _minute(document: Document) -> Document:
 
 
 def _token(document: Document) -> Document:
-    _check_user(document["user_id"])
+    if document["user_id"] or document.get("reads") != "all":  # which belongs to no user
+        _check_user(document["user_id"])
     _require("secret_sha256", len(document["secret_sha256"]) == _SHA256_BYTES)
     return document
 

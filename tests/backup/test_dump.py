@@ -76,10 +76,11 @@ def test_everything_comes_back_as_it_was(
     send("2017-01-01 13:05:02")
     fold_new_fixes(db)
     send("2017-01-01 13:06:00", user_id="b2")
-    tokens.add(db, "a1")
+    tokens.add(db, "a1", reads="own")
+    tokens.add(db, "", reads="all")
     file = dumped(db)
     for _ in range(2):
-        assert restore(target, file) == {"minutes": 1, "tokens": 1, "watermarks": 1, "fixes": 2}
+        assert restore(target, file) == {"minutes": 1, "tokens": 2, "watermarks": 1, "fixes": 2}
     assert stored(target, *ALL) == stored(db, *ALL)
     assert watermarks.read(target, "prune") == watermarks.read(db, "prune")
     assert list(find_differences(target, file)) == []
