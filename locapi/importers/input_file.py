@@ -25,6 +25,7 @@ _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _MAX_DIRECTORY = 4 * 1024 * 1024  # of a zip archive; some 40,000 files
 _COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _ENCRYPTED = 1
+_ERRORS = (EOFError, OSError, zipfile.BadZipFile, zlib.error)  # of reading or decompressing
 _UNSUPPORTED = "is encrypted or its compression is not supported: unpack it first"
 
 
@@ -91,10 +92,36 @@ def _decompressed(stream: io.BufferedReader) -> io.BufferedReader:
     """Return a stream without gzip compression and without a byte order mark."""
     with translate_errors():
         if stream.peek(2).startswith(_GZIP_MAGIC):
-            stream = io.BufferedReader(gzip.GzipFile(fileobj=stream), _BUFFER)
+            stream = _unpacked(gzip.GzipFile(fileobj=stream))
         if stream.peek(3).startswith(_BYTE_ORDER_MARK):
             stream.read(3)
     return stream
+
+
+class _Unpacked(io.RawIOBase):
+    """Decompressed bytes. An error is raised only when all bytes before it have been read."""
+
+    def __init__(self, source: Any) -> None:
+        self._source = source
+        self._error: Exception | None = None
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        filled = 0
+        try:
+            while not self._error and (count := self._source.readinto1(buffer[filled:])):
+                filled += count
+        except _ERRORS as error:
+            self._error = error  # a decompressor may not raise it again
+        if self._error and not filled:
+            raise self._error
+        return filled
+
+
+def _unpacked(source: Any) -> io.BufferedReader:
+    return io.BufferedReader(_Unpacked(source), _BUFFER)
 
 
 @contextmanager
@@ -102,7 +129,7 @@ def translate_errors() -> Iterator[None]:
     """Raise BrokenFile for an error of reading or decompressing."""
     try:
         yield
-    except (EOFError, OSError, zipfile.BadZipFile, zlib.error) as error:
+    except _ERRORS as error:
         reason = getattr(error, "strerror", None) or f"damaged or cut off: {error}"
         raise BrokenFile(reason) from error
 
@@ -150,10 +177,10 @@ def _opened_member(
     if not _is_supported(member):
         raise BrokenFile(f"this file of the zip archive {_UNSUPPORTED}")
     with _translate_zip_errors():
-        content: Any = opened_archive.open(member)
-    with io.BufferedReader(content, _BUFFER) as stream:
+        content = opened_archive.open(member)
+    with content:
         name = f"{archive.name}/{member.filename}"
-        yield archive._replace(name=name, stream=_decompressed(stream))
+        yield archive._replace(name=name, stream=_decompressed(_unpacked(content)))
 
 
 @contextmanager

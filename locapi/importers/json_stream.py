@@ -8,7 +8,8 @@ import codecs
 import json
 import sys
 from collections.abc import Iterator
-from typing import Any, BinaryIO, NamedTuple
+from io import BufferedIOBase
+from typing import Any, NamedTuple
 
 from locapi.importers.row import BrokenFile
 
@@ -36,7 +37,7 @@ class Element(NamedTuple):
     value: Any
 
 
-def elements(stream: BinaryIO) -> Iterator[Element]:
+def elements(stream: BufferedIOBase) -> Iterator[Element]:
     """Yield the elements of each document in the stream. Raises BrokenFile."""
     text = _Text(stream)
     while start := text.peek():
@@ -77,7 +78,7 @@ def _object(text: "_Text", place: str) -> Iterator[Element]:
 class _Text:
     """The text of a stream, of which only what is being decoded is kept."""
 
-    def __init__(self, stream: BinaryIO) -> None:
+    def __init__(self, stream: BufferedIOBase) -> None:
         self._stream = stream
         # A byte that is not UTF-8 spoils the string it is in, not the file.
         self._decode = codecs.getincrementaldecoder("utf-8")("surrogateescape").decode
@@ -159,7 +160,7 @@ class _Text:
 
     def _read(self, size: int) -> bool:
         """Append some text and drop what has been consumed; False at the end."""
-        chunk = self._stream.read(size)
+        chunk = self._stream.read1(size)
         text = self._decode(chunk, not chunk)
         if not text:
             return bool(chunk)

@@ -47,7 +47,7 @@ class XmlReader:
     def read(self, stream: BufferedReader) -> Iterator[Row | Skipped]:
         """Yield what is found in the stream. Raises BrokenFile."""
         broken = None
-        while broken is None and (chunk := stream.read(_CHUNK)):
+        while broken is None and (chunk := stream.read1(_CHUNK)):
             # Some programs write blanks before the declaration, which XML does not allow.
             broken = self._feed(chunk if self._fed else chunk.lstrip())
             yield from self._take()

@@ -113,7 +113,7 @@ def test_a_gzipped_file_is_decompressed_and_a_byte_order_mark_dropped(tmp_path: 
 
 
 def test_a_damaged_gzip_file_and_a_file_that_is_not_there_are_refused(tmp_path: Path) -> None:
-    (tmp_path / "a").write_bytes(gzip.compress(b"x" * 100)[:20])
+    (tmp_path / "a").write_bytes(gzip.compress(b"x" * 100)[:10])
     with pytest.raises(BrokenFile, match="damaged or cut off: Compressed file ended"):
         with opened(str(tmp_path / "a")):
             pass

@@ -15,7 +15,9 @@ from pathlib import Path
 import pytest
 from pymongo.database import Database
 
-from locapi.importers.importer import Importer
+from locapi.importers import input_file
+from locapi.importers.importer import Importer, read_rows
+from locapi.importers.row import BrokenFile, Row
 from locapi.ingest.store import FixStore
 from locapi.storage.documents import Document
 from tests.support.importing import MINE
@@ -183,3 +185,30 @@ def test_a_pipe_may_deliver_its_beginning_in_parts(
         writing = pool.submit(write)
         assert imported(db, pipe) == {"pipe": 1}
         writing.result()
+
+
+ROW = "2017-01-01 13:05:12,40.7,-74,5,1.5,a1\n"
+TRKPT = GPX[GPX.index("<trkpt") : GPX.index("</trkseg>")]
+
+
+@pytest.mark.parametrize(
+    ("form", "text"),
+    [
+        ("csv", "timestamp,lat,long,accuracy,speed,user_id\n" + ROW * 50),
+        ("ndjson", '{"lat": 1}\n' * 50),
+        ("json", "[" + ", ".join(['{"lat": 1}'] * 50) + "]\n\n\n"),
+        ("gpx", GPX.replace(TRKPT, TRKPT * 50)),
+        ("geolife", "x\n" * 6 + "40.7,-74,0,492,40097.5,2017-01-01,18:05:12\n" * 50),
+    ],
+)
+def test_all_rows_before_an_error_of_a_compressed_file_are_read(
+    tmp_path: Path, form: str, text: str
+) -> None:
+    packed = gzip.compress(text.encode())
+    for damaged in (packed + b"xx", packed[:-8]):
+        (tmp_path / "a").write_bytes(damaged)
+        rows: list[Row] = []
+        with input_file.opened(str(tmp_path / "a")) as file:
+            with pytest.raises(BrokenFile, match="damaged or cut off"):
+                rows.extend(read_rows(file, form, MINE))
+        assert len(rows) == 50

@@ -29,8 +29,8 @@ documents = st.recursive(
 class Trickle(io.BytesIO):
     """A stream that gives a few bytes at a time."""
 
-    def read(self, size: int | None = -1) -> bytes:
-        return super().read(3)
+    def read1(self, size: int | None = -1) -> bytes:
+        return super().read1(3)
 
 
 def expected(document: Any) -> list[tuple[str | None, Any]]:
