@@ -41,7 +41,8 @@ _NEVER_TEXT = ("gpx", "kml", "tcx", "geojson", "geolife")
 _GOOGLE_KEYS = {"locations", "semanticSegments", "rawSignals", "timelineObjects"}
 _FLAT_KEYS = {"lat", "latitude"}  # which Google has in no form
 _GOOGLE_SEGMENT_KEYS = {"timelinePath", "visit", "activity", "timelineMemory"}
-_TOKEN = re.compile(r'"((?:[^"\\]|\\.){0,1000})"\s*(:\s*(?:"([^"\\]{0,100})")?)?|[{}\[\]]')
+# The end of a string may be missing, so that a string always matches, in linear time.
+_TOKEN = re.compile(r'"((?:[^"\\]+|\\.?)*)"?\s*(:\s*(?:"([^"\\]{0,100})")?)?|[{}\[\]]', re.DOTALL)
 
 
 class UnknownFormat(Exception):

@@ -37,6 +37,9 @@ FIX = '{"timestamp": "2017-01-01 13:05:12", "lat": 1}'
         ("a.json", '{"type": "FeatureCollection", "features": []}', "geojson"),
         ("a.json", '{"name": "x", "bbox": [1],\n "features": [', "geojson"),
         ("a.json", '{"type":"Feature","geometry":{"type":"Poi', "geojson"),
+        ("a.json", '{"a": "' + "x, " * 5_000 + '", "type": "Feature"}', "geojson"),
+        ("a.json", '{"a": "' + r"\" {" * 5_000 + r'\\", "type": "Feature"}', "geojson"),
+        ("a.json", '[{"' + "x" * 5_000 + '": 1, "_type": "location"', "owntracks"),
         ("a.json", '[{"type": "Feature", "geometry', "geojson"),
         ("a", '\x1e{"type": "Feature"', "geojson"),
         (
