@@ -7,6 +7,8 @@ import subprocess
 from pathlib import Path
 from urllib.parse import quote
 
+import pytest
+
 from tests.support.mongod import running
 from tests.support.processes import DEADLINE_S, LOCCTL
 from tests.support.terminal import Terminal
@@ -100,4 +102,21 @@ def test_pipe_gets_lines(mongodb_uri: str) -> None:
             r"responses/s: the API does not respond \(Connection refused\)  ",
             line,
         )
+    assert (watching.returncode, messages) == (130, "interrupted\n")
+
+
+def test_pause_may_be_longer_than_the_system_can_sleep(mongodb_uri: str) -> None:
+    with subprocess.Popen(
+        [*WATCH[:-1], "1e300"],
+        env=naming(mongodb_uri),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as watching:
+        assert watching.stdout is not None
+        assert "fixes/s" in watching.stdout.readline()
+        with pytest.raises(subprocess.TimeoutExpired):
+            watching.wait(0.5)
+        watching.send_signal(signal.SIGINT)
+        _, messages = watching.communicate(timeout=DEADLINE_S)
     assert (watching.returncode, messages) == (130, "interrupted\n")

@@ -5,6 +5,7 @@ import json
 import sys
 import time
 from datetime import timedelta
+from threading import TIMEOUT_MAX
 from typing import Any, NoReturn
 
 import click
@@ -78,7 +79,7 @@ def _watch(settings: Settings, pause_s: float, max_lag: timedelta, api: str | No
                 row(status_report.one_line(sample))
             else:
                 terminal.show(status_report.live_lines(sample))
-            time.sleep(pause_s)
+            time.sleep(min(pause_s, TIMEOUT_MAX))
 
 
 def to_json(found: Status, problems: list[Problem]) -> str:
