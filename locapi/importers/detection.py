@@ -64,6 +64,11 @@ def detect_format(head: bytes, name: str) -> str:
     return _detect_text(head, name)
 
 
+def suffix_of(name: str) -> str:
+    """Return the suffix of a file's name in lower case, or the one before `.gz`."""
+    return PurePath(name.lower().removesuffix(".gz")).suffix
+
+
 def _detect_text(head: bytes, name: str) -> str:
     if _REC_LINE.match(head):
         return "owntracks"
@@ -71,7 +76,7 @@ def _detect_text(head: bytes, name: str) -> str:
         return "geolife"
     if _NMEA.match(head):
         raise UnknownFormat(f"NMEA sentences: {_EXPORT}")
-    form = _BY_SUFFIX.get(PurePath(name.lower().removesuffix(".gz")).suffix)
+    form = _BY_SUFFIX.get(suffix_of(name))
     if form in _NEVER_TEXT:
         raise UnknownFormat(f"text, not {FORMATS[form].title}")
     if form is None and re.match(rb"[^\n]*[,;\t]", head):

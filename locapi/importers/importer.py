@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from locapi.errors import DatabaseUnavailable, Misconfigured
 from locapi.importers import formats, input_file
-from locapi.importers.detection import HEAD_BYTES, UnknownFormat, detect_format
+from locapi.importers.detection import HEAD_BYTES, UnknownFormat, detect_format, suffix_of
 from locapi.importers.fields import FieldMapping
 from locapi.importers.formats import FORMATS
 from locapi.importers.input_file import InputFile
@@ -72,7 +72,7 @@ class Importer:
         for name, opened_member in input_file.members(archive):
             member_report = self._new_report(f"{archive.name}/{name}")
             with _record_problems(member_report), opened_member as member:
-                form = self._member_format(member, PurePath(name))
+                form = self._member_format(member, name)
                 if form is None:
                     report.skip("other file")
                     self.reports.pop()
@@ -83,17 +83,22 @@ class Importer:
         if not report.skipped:
             self.reports.remove(report)
 
-    def _member_format(self, member: InputFile, name: PurePath) -> str | None:
+    def _member_format(self, member: InputFile, name: str) -> str | None:
         """Return the format of a file in an archive, or None if it is not for import."""
+        suffix = suffix_of(name)
+        if self._form and suffix in FORMATS[self._form].suffixes:
+            return self._form
         try:
             form = _detect(member)
         except UnknownFormat:
             return None
-        if form == "csv" and name.suffix.lower() not in FORMATS["csv"].suffixes:
+        if self._form:
+            return form if form == self._form else None
+        if form == "csv" and suffix not in FORMATS["csv"].suffixes:
             return None  # any text with a comma begins like CSV
-        if "Takeout" in name.parts and form != "google":
+        if "Takeout" in PurePath(name).parts and form != "google":
             return None  # Takeout has much else that is JSON or CSV
-        return form if self._form in (None, form) else None
+        return form
 
     def _import_file(
         self, file: InputFile, report: FileReport, form: str

@@ -29,12 +29,12 @@ GPX = (
 )
 
 
-def zipped(**files: str | bytes) -> bytearray:
-    """Return a zip archive of these files, by their names without the suffix .gpx."""
+def zipped(files: dict[str, str | bytes]) -> bytearray:
+    """Return a zip archive of these files."""
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w") as archive:
         for name, text in files.items():
-            archive.writestr(f"{name}.gpx", text)
+            archive.writestr(name, text)
     return bytearray(content.getvalue())
 
 
@@ -69,7 +69,7 @@ def test_a_zip_archive_in_a_folder_named_takeout_is_read_like_any_other(
 ) -> None:
     (tmp_path / "Takeout").mkdir()
     path = tmp_path / "Takeout" / "strava.zip"
-    path.write_bytes(zipped(a=GPX))
+    path.write_bytes(zipped({"a.gpx": GPX}))
     assert imported(db, path) == {"a.gpx": 1}
 
 
@@ -103,7 +103,7 @@ def set_name(archive: bytearray, name: bytes) -> None:
 def test_a_zip_archive_that_cannot_be_read_fails_and_the_next_file_is_imported(
     db: Database[Document], tmp_path: Path, damage: Callable[[bytearray], None], message: str
 ) -> None:
-    archive = zipped(a=GPX)
+    archive = zipped({"a.gpx": GPX})
     damage(archive)
     (tmp_path / "a.zip").write_bytes(archive)
     (tmp_path / "b.gpx").write_text(GPX)
@@ -113,14 +113,14 @@ def test_a_zip_archive_that_cannot_be_read_fails_and_the_next_file_is_imported(
 
 
 def test_a_file_in_a_zip_archive_needs_no_name(db: Database[Document], tmp_path: Path) -> None:
-    archive = zipped(a=GPX)
+    archive = zipped({"a.gpx": GPX})
     set_name(archive, b"\0")
     (tmp_path / "a.zip").write_bytes(archive)
     assert imported(db, tmp_path / "a.zip") == {"a.zip": 1}
 
 
 def test_an_encrypted_zip_archive_fails_once(db: Database[Document], tmp_path: Path) -> None:
-    archive = zipped(a=GPX, b=GPX)
+    archive = zipped({"a.gpx": GPX, "b.gpx": GPX})
     for position in re.finditer(b"PK\1\2", archive):
         archive[position.start() + 8] |= 1
     (tmp_path / "a.zip").write_bytes(archive)
@@ -143,7 +143,7 @@ def damage_content(archive: bytearray) -> None:
 def test_the_files_after_a_damaged_or_encrypted_one_in_a_zip_archive_are_imported(
     db: Database[Document], tmp_path: Path, damage: Callable[[bytearray], None], message: str
 ) -> None:
-    archive = zipped(a=GPX, b=GPX)
+    archive = zipped({"a.gpx": GPX, "b.gpx": GPX})
     damage(archive)
     (tmp_path / "a.zip").write_bytes(archive)
     found = imported(db, tmp_path / "a.zip")
@@ -187,6 +187,7 @@ def test_a_pipe_may_deliver_its_beginning_in_parts(
         writing.result()
 
 
+HEADER = "timestamp,lat,long,accuracy,speed,user_id\n"
 ROW = "2017-01-01 13:05:12,40.7,-74,5,1.5,a1\n"
 TRKPT = GPX[GPX.index("<trkpt") : GPX.index("</trkseg>")]
 
@@ -194,7 +195,7 @@ TRKPT = GPX[GPX.index("<trkpt") : GPX.index("</trkseg>")]
 @pytest.mark.parametrize(
     ("form", "text"),
     [
-        ("csv", "timestamp,lat,long,accuracy,speed,user_id\n" + ROW * 50),
+        ("csv", HEADER + ROW * 50),
         ("ndjson", '{"lat": 1}\n' * 50),
         ("json", "[" + ", ".join(['{"lat": 1}'] * 50) + "]\n\n\n"),
         ("gpx", GPX.replace(TRKPT, TRKPT * 50)),
@@ -212,3 +213,29 @@ def test_all_rows_before_an_error_of_a_compressed_file_are_read(
             with pytest.raises(BrokenFile, match="damaged or cut off"):
                 rows.extend(read_rows(file, form, MINE))
         assert len(rows) == 50
+
+
+@pytest.mark.parametrize(
+    ("form", "names"),
+    [
+        (None, {"a.csv", "b.csv.gz", "d.gpx"}),
+        ("csv", {"a.csv", "b.csv.gz", "c.txt", "e.csv"}),
+        ("gpx", {"d.gpx"}),
+        ("google", set()),
+    ],
+)
+def test_a_given_format_selects_the_files_in_a_zip_archive_by_content_or_suffix(
+    db: Database[Document], tmp_path: Path, form: str | None, names: set[str]
+) -> None:
+    table = HEADER + ROW
+    files: dict[str, str | bytes] = {
+        "a.csv": table,
+        "b.csv.gz": gzip.compress(table.encode()),
+        "c.txt": table,
+        "d.gpx": GPX,
+        "e.csv": f"{{note}},{HEADER}x,{ROW}",
+    }
+    (tmp_path / "a.zip").write_bytes(zipped(files))
+    found = imported(db, tmp_path / "a.zip", form=form)
+    del found["a.zip"]
+    assert found == dict.fromkeys(names, 1)
