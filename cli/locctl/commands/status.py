@@ -5,7 +5,6 @@ import json
 import sys
 import time
 from datetime import timedelta
-from threading import TIMEOUT_MAX
 from typing import Any, NoReturn
 
 import click
@@ -19,6 +18,8 @@ from locapi.times import format_time
 from locctl import screen, status_report
 from locctl.options import DURATION, number
 from locctl.output import row
+
+_MAX_SLEEP_S = 1e9  # the system refuses a time that is too far away
 
 
 @click.command("status")
@@ -79,7 +80,7 @@ def _watch(settings: Settings, pause_s: float, max_lag: timedelta, api: str | No
                 row(status_report.one_line(sample))
             else:
                 terminal.show(status_report.live_lines(sample))
-            time.sleep(min(pause_s, TIMEOUT_MAX))
+            time.sleep(min(pause_s, _MAX_SLEEP_S))
 
 
 def to_json(found: Status, problems: list[Problem]) -> str:
