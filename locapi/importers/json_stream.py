@@ -19,7 +19,8 @@ _MAX_DECODED = 48 * 1024 * 1024  # of the objects that it becomes
 _ALWAYS_DECODED = 1024 * 1024  # text too short to exceed that bound
 # What an object, an array and a value take at most, apart from long strings.
 _SIZES = {"{": 240, "[": 96, ",": 64}
-_MAX_KEYS = 10_000  # of a document, besides its arrays
+_MAX_KEYS = 10_000  # of a document
+_MAX_SHOWN_KEY = 100  # each place has the key
 _BLANKS = " \t\r\n\x1e"  # the last one precedes each document of a GeoJSON text sequence
 _LONGEST_NUMBER_END = 2  # as of 1.5e+3, cut after 1.5
 
@@ -42,6 +43,7 @@ def elements(stream: BufferedIOBase) -> Iterator[Element]:
     text = _Text(stream)
     while start := text.peek():
         place = f"line {text.line()}"
+        text.kept = 0
         if start == "[":
             yield from _array(text, "")
         elif start == "{":
@@ -52,15 +54,14 @@ def elements(stream: BufferedIOBase) -> Iterator[Element]:
 
 def _array(text: "_Text", key: str) -> Iterator[Element]:
     for number, _ in enumerate(text.separated("[", "]")):
-        yield Element(key, f"{key}[{number}]", text.value())
+        yield Element(key, f"{key[:_MAX_SHOWN_KEY]}[{number}]", text.value())
 
 
 def _object(text: "_Text", place: str) -> Iterator[Element]:
     rest: dict[str, Any] = {}
-    size = 0
     for _ in text.separated("{", "}"):
-        start = text.consumed
         key = text.value()
+        text.keep()
         if not isinstance(key, str):
             raise text.broken("a key in double quotes was expected")
         text.expect(":")
@@ -69,10 +70,14 @@ def _object(text: "_Text", place: str) -> Iterator[Element]:
             yield from _array(text, key)
         else:
             rest[key] = text.value()
-            size += text.consumed - start
-            if size > MAX_BYTES or len(rest) > _MAX_KEYS:
-                raise text.too_large()
+            text.keep()
+        if len(rest) > _MAX_KEYS:
+            raise text.error(f"an object has more than {_MAX_KEYS:,} keys")
     yield Element(None, place, rest)
+
+
+def _decoded_size(text: str) -> int:
+    return sum(size * text.count(sign) for sign, size in _SIZES.items())
 
 
 class _Text:
@@ -84,13 +89,9 @@ class _Text:
         self._decode = codecs.getincrementaldecoder("utf-8")("surrogateescape").decode
         self._text = ""
         self._position = self._counted = 0
-        self._dropped = 0
+        self._value_start = 0
         self._line = 1
-
-    @property
-    def consumed(self) -> int:
-        """Return how many characters have been consumed."""
-        return self._dropped + self._position
+        self.kept = 0  # the memory of the values that the current document keeps
 
     def line(self) -> int:
         """Return the number of the current line."""
@@ -139,13 +140,20 @@ class _Text:
                     reason = error.msg[0].lower() + error.msg[1:].removesuffix(" at")
                     raise self.broken(reason) from error
             except RecursionError as error:
-                raise self._broken("a value is nested too deep") from error
+                raise self.error("a value is nested too deep") from error
             except ValueError as error:  # Python limits the digits of a whole number
-                raise self._broken("a number has too many digits") from error
+                raise self.error("a number has too many digits") from error
             else:
                 if end + _LONGEST_NUMBER_END < len(self._text) or not self._read_more():
-                    self._position = end
+                    self._value_start, self._position = self._position, end
                     return value
+
+    def keep(self) -> None:
+        """Count the memory of the last value as kept. Raises BrokenFile if it is too much."""
+        text = self._text[self._value_start : self._position]
+        self.kept += sys.getsizeof(text) + _decoded_size(text)
+        if self.kept > _MAX_DECODED:
+            raise self.too_large()
 
     def _read_more(self) -> bool:
         """Read more in growing steps, so that a long value is decoded only a few times."""
@@ -153,7 +161,7 @@ class _Text:
         step = length
         if length > _ALWAYS_DECODED:
             step = length // 4
-            decoded = sum(size * self._text.count(sign) for sign, size in _SIZES.items())
+            decoded = self.kept + _decoded_size(self._text)
             if sys.getsizeof(self._text) > MAX_BYTES or decoded > _MAX_DECODED:
                 raise self.too_large()
         return self._read(max(_CHUNK, step))
@@ -165,7 +173,6 @@ class _Text:
         if not text:
             return bool(chunk)
         self.line()
-        self._dropped += self._position
         self._text = self._text[self._position :] + text
         self._position = self._counted = 0
         return True
@@ -174,14 +181,15 @@ class _Text:
         """Return the error for text that is not JSON."""
         rest = self._text[self._position : self._position + 20]
         found = f"found {json.dumps(rest)}" if rest else "the file ends there (is it cut off?)"
-        return self._broken(f"not JSON: {reason}, {found}")
+        return self.error(f"not JSON: {reason}, {found}")
 
     def too_large(self) -> BrokenFile:
         """Return the error for a value that does not fit into the bounds."""
-        return self._broken(
+        return self.error(
             f"a value takes more than {MAX_BYTES // 2**20} MiB of text "
             f"or {_MAX_DECODED // 2**20} MiB of memory"
         )
 
-    def _broken(self, reason: str) -> BrokenFile:
+    def error(self, reason: str) -> BrokenFile:
+        """Return the error with this reason at the current line."""
         return BrokenFile(f"line {self.line()}: {reason}")

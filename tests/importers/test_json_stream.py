@@ -88,7 +88,7 @@ def test_a_place_is_an_element_or_the_line_of_a_document() -> None:
     [
         ("[" * 100_000, "line 1: a value is nested too deep"),
         ("[" + "1" * 5_000 + "]", "line 1: a number has too many digits"),
-        ("{" + ",".join(f'"{n}": 1' for n in range(10_002)), "line 1: a value takes more than"),
+        ("{" + ",".join(f'"{n}": 1' for n in range(10_002)), "line 1: an object has more than 10,000 keys"),
         ('["a\nb"]', "line 1: not JSON: invalid control character"),
         ("nope", 'line 1: not JSON: expecting value, found "nope"'),
     ],
@@ -101,6 +101,11 @@ def test_broken_json_is_reported_with_its_line(content: str, message: str) -> No
 
 def test_the_largest_line_of_a_track_fits() -> None:
     positions = [[-74.000123, 40.7, 3.5]] * 100_000
-    content = json.dumps([positions, ["2017-01-01T18:05:12Z"] * 100_000]).encode()
+    times = ["2017-01-01T18:05:12Z"] * 100_000
+    content = json.dumps([positions, times]).encode()
     assert len(content) < json_stream.MAX_BYTES
     assert [len(each.value) for each in elements(io.BytesIO(content))] == [100_000, 100_000]
+    feature = {"geometry": {"coordinates": positions}, "properties": {"times": times}}
+    assert list(elements(io.BytesIO(json.dumps(feature).encode()))) == [
+        Element(None, "line 1", feature)
+    ]

@@ -63,6 +63,17 @@ ATTACKS: dict[str, Callable[[], bytes]] = {
     "a text.json": lambda: b'{"locations": ["' + b"x" * 40_000_000,
     "wide text.json": lambda: b'{"locations": ["\\ud83d\\ude00' + b"x" * 11_000_000 + b'"]}',
     "keys.json": lambda: b"{" + b",".join(b'"%d":{}' % n for n in range(1_000_000)),
+    "empty arrays.json": lambda: (
+        b'{"locations": [], ' + b",".join(b'"device%08d":[]' % n for n in range(900_000)) + b"}"
+    ),
+    "inner arrays.json": lambda: (
+        b'{"locations": [], '
+        + b",".join(b'"%d":{"a":[%s]}' % (n, b",".join([b"[]"] * 400)) for n in range(9_990))
+        + b"}"
+    ),
+    "long key.json": lambda: (
+        b'{"locations": [], "' + b"k" * 400_000 + b'": [' + b",".join([b"{}"] * 1_000) + b"]}"
+    ),
     "line.geojson": lambda: line_feature(20_000, {}).encode(),
     "a line of another.ndjson": lambda: b'{"x": 1}\n' + b"x" * 40_000_000,
     "laughs.gpx": lambda: (
@@ -83,6 +94,9 @@ ATTACKS: dict[str, Callable[[], bytes]] = {
     ).encode(),
     "times.kml": lambda: (
         b"<kml><Placemark><Track>" + b"<when>2017-01-01T18:05:12Z</when>" * 600_000
+    ),
+    "long times.kml": lambda: (
+        b"<kml><Placemark><Track>" + f"<when>{LONG}</when>".encode() * 110_000
     ),
     "files.zip": lambda: archive({f"{LONG * 60}{n}": b"" for n in range(100)}),
     "bomb.zip": lambda: archive({"a.csv": b"x" * 200_000_000}),

@@ -1,5 +1,6 @@
 """KML: the points of each `gx:Track`, and placemarks that have a time and a point."""
 
+import sys
 from collections import deque
 from collections.abc import Generator
 from io import BufferedReader
@@ -8,8 +9,9 @@ from locapi.errors import InvalidFix
 from locapi.importers.fields import FieldMapping
 from locapi.importers.row import BrokenFile, Row, Skipped
 from locapi.importers.xml_reader import XmlReader
+from locapi.text import format_size
 
-_MAX_TIMES = 500_000  # of a track, before their positions
+_MAX_TIMES = 40_000_000  # bytes, of a track, before their positions: 500,000 times
 _FIELDS = {"when": "timestamp"}
 
 
@@ -23,6 +25,7 @@ class _Positions(XmlReader):
         super().__init__(mapping)
         self._placemark: dict[str, str] = {}
         self._times: deque[str] = deque()
+        self._times_size = 0
         self._has_track = False
 
     def start(self, name: str, attributes: dict[str, str]) -> None:  # noqa: ARG002  expat's
@@ -31,6 +34,7 @@ class _Positions(XmlReader):
             self._has_track = False
         elif name == "Track":
             self._times.clear()
+            self._times_size = 0
             self._has_track = True
 
     def end(self, name: str, text: str) -> None:
@@ -48,11 +52,21 @@ class _Positions(XmlReader):
     def _end_in_track(self, name: str, text: str) -> None:
         if name == "when":
             self._times.append(text)
-            if len(self._times) > _MAX_TIMES:
-                raise BrokenFile(f"{self.place}: more than {_MAX_TIMES:,} times in one track")
+            self._times_size += sys.getsizeof(text)
+            if self._times_size > _MAX_TIMES:
+                raise BrokenFile(
+                    f"{self.place}: the times of a track before their positions take more than "
+                    f"{format_size(_MAX_TIMES)}"
+                )
         elif name == "coord":
-            time = self._times.popleft() if self._times else None
-            self._add(self.place, text.split(), time)
+            self._add(self.place, text.split(), self._next_time())
+
+    def _next_time(self) -> str | None:
+        if not self._times:
+            return None
+        time = self._times.popleft()
+        self._times_size -= sys.getsizeof(time)
+        return time
 
     def _end_placemark(self) -> None:
         if "position" in self._placemark and "time" in self._placemark:
