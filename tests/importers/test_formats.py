@@ -323,11 +323,12 @@ FOUND = [
     [
         json.dumps({"type": "FeatureCollection", "bbox": [1, 2], "features": FEATURES}),
         json.dumps({"features": FEATURES, "type": "FeatureCollection"}, indent=1),
+        json.dumps({"features": FEATURES}),
         json.dumps(FEATURES),
         "\n".join(map(json.dumps, FEATURES[:-1])) + json.dumps([7]),
         "".join(f"\x1e{json.dumps(each)}\n" for each in FEATURES[:-1]) + "[7]",
     ],
-    ids=["collection", "type last", "array", "lines", "sequence"],
+    ids=["collection", "type last", "no type", "array", "lines", "sequence"],
 )
 def test_geojson_is_points_and_lines_with_times(document: str) -> None:
     assert shown("geojson", document) == FOUND
@@ -568,6 +569,7 @@ LOCATIONS = '{"locations": [{"latitudeE7": 1}, {"latitudeE7": 1}, '
         ("json", "[{}] ]", 1, 'line 1: not JSON: expecting value, found "]"'),
         ("json", "{1: 2}", 0, "line 1: not JSON: a key in double quotes was expected"),
         ("google", '{"userLocationProfile": {}}', 0, "it has none of locations, semanticSegments"),
+        ("geojson", '{"features": {}}', 0, "line 1: neither a GeoJSON feature nor a collection"),
         ("geojson", '{"type": "Point"}', 0, "line 1: neither a GeoJSON feature nor a collection"),
     ],
 )

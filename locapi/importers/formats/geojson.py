@@ -23,8 +23,12 @@ def read(stream: BufferedReader, mapping: FieldMapping) -> Generator[Row | Skipp
         kind = value.get("type") if isinstance(value, dict) else None
         if key in ("features", "") or kind == "Feature":
             yield from feature_rows(place, value, mapping)
-        elif key is None and kind != "FeatureCollection":
+        elif key is None and kind != "FeatureCollection" and not _has_features(value):
             raise BrokenFile(f"{place}: neither a GeoJSON feature nor a collection of features")
+
+
+def _has_features(document: Any) -> bool:
+    return isinstance(document, dict) and isinstance(document.get("features"), list)
 
 
 def feature_rows(place: str, feature: Any, mapping: FieldMapping) -> Iterator[Row | Skipped]:
