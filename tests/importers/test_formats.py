@@ -385,6 +385,21 @@ def test_owntracks_is_its_location_messages_with_speeds_in_kilometres_an_hour(te
     ]
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        REC.format("*", '{"tst": 1483293912}'),
+        '[{"tst": 1483293912}]',
+        '{"count": 1, "data": [{"data": 7}]}',
+        "{}",
+        f"{json.dumps(WAYPOINT)}\n{{}}",
+    ],
+    ids=["rec", "array", "recorder", "object", "lines"],
+)
+def test_owntracks_messages_without_a_type_are_rejected(text: str) -> None:
+    assert found("owntracks", text)[-1] == "the message has no _type"
+
+
 def test_owntracks_lines_that_are_not_json_are_rejected() -> None:
     assert found("owntracks", REC.format("*", "{oops")) == [
         "not JSON: expecting property name enclosed in double quotes (column 2)"

@@ -25,15 +25,24 @@ def read(stream: BufferedReader, mapping: FieldMapping) -> Generator[Row | Skipp
         kind = message.get("_type")
         if kind == "location":
             yield mapping.row(place, message)
-        elif kind is not None:
+        elif kind is None:
+            yield Row(place, message, InvalidFix("the message has no _type"))
+        else:
             yield Skipped(f"message of type {str(kind)[:40]}")
 
 
 def _documents(stream: BufferedReader) -> Iterator[tuple[str, Any]]:
     """Yield the messages of a JSON array, the Recorder's answer or one document a line."""
     for key, place, value in elements(stream):
-        if key is None or key in _ARRAYS:
+        if key in _ARRAYS or (key is None and not _is_answer(value)):
             yield place, value
+
+
+def _is_answer(document: Any) -> bool:
+    """Return whether a document only encloses the Recorder's array of messages."""
+    if not isinstance(document, dict) or "_type" in document:
+        return False
+    return isinstance(document.get("data"), list)
 
 
 def _message(content: Any) -> dict[str, Any]:
