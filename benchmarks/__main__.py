@@ -36,6 +36,7 @@ from locapi.storage import embedded
 RESULTS = Path(__file__).with_name("results.json")
 USUAL = (
     "ingest",
+    "batch",
     "lone",
     "import",
     "rollup",
@@ -46,12 +47,12 @@ USUAL = (
 
 MEASUREMENTS: dict[str, Callable[[], list[Row]]] = {
     "ingest": ingest.measure,
+    "batch": batch.measure,
     "lone": lone.measure,
     "import": importing.measure,
     "rollup": rollup.measure,
     "export": export.measure,
     "prune": prune.measure,
-    "batch": batch.measure,
     "memory": memory.measure,
     "marks": marks.measure,
     "seen": seen.measure,
