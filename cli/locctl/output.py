@@ -1,7 +1,6 @@
 """Write a command's data to stdout or to a file, and its messages to stderr."""
 
 import os
-import secrets
 import stat
 import sys
 from collections.abc import Iterator
@@ -11,9 +10,9 @@ from typing import IO, Any
 
 import click
 
+from locapi.files import EVERYONE, open_handle, replacing
 from locapi.text import printable
 
-EVERYONE = 0o666
 NO_MINUTES = "No minutes match. If fixes arrived since the last roll-up, run `locctl rollup` first."
 
 
@@ -49,11 +48,11 @@ def replaced(output: Path, *, binary: bool, mode: int = EVERYONE) -> Iterator[IO
     try:
         status = _status(output)
         if status is not None and not stat.S_ISREG(status.st_mode):
-            with _open(os.open(output, os.O_WRONLY), binary) as out:
+            with open_handle(os.open(output, os.O_WRONLY), binary=binary) as out:
                 yield out
         else:
             allowed = mode if status is None else mode & status.st_mode
-            with _temporary(output.resolve(), binary, allowed) as out:
+            with replacing(output.resolve(), allowed, binary=binary) as out:
                 yield out
     except OSError as error:
         raise click.ClickException(f"cannot write {output}: {error.strerror}") from error
@@ -64,21 +63,3 @@ def _status(path: Path) -> os.stat_result | None:
         return path.stat()
     except FileNotFoundError:
         return None
-
-
-@contextmanager
-def _temporary(target: Path, binary: bool, mode: int) -> Iterator[IO[Any]]:
-    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
-    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-    try:
-        with _open(handle, binary) as out:
-            yield out
-            out.flush()
-            os.fsync(out.fileno())
-        temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _open(handle: int, binary: bool) -> IO[Any]:
-    return open(handle, "wb") if binary else open(handle, "w", encoding="utf-8", newline="\n")

@@ -38,8 +38,6 @@ _ENVIRON: dict[str, Any] = {
     "wsgi.file_wrapper": FileWrapper,
 }
 
-_UNREADABLE = "\ufffd".encode().decode("latin-1")
-
 _Response = tuple[int, list[tuple[str, str]], bytes | IO[bytes]]
 
 
@@ -166,7 +164,7 @@ def _headers(scope: Scope) -> Iterator[tuple[str, str]]:
     readable = scope.headers.items()
     yield from readable
     for name in set(scope.headers.keys()).difference(name for name, _ in readable):
-        yield name, _UNREADABLE
+        yield name, _as_wsgi("\ufffd")
 
 
 def _as_wsgi(text: str) -> str:

@@ -11,9 +11,7 @@ from operator import itemgetter
 from typing import Any, NamedTuple
 
 from bson import ObjectId
-from pymongo import ReadPreference
 from pymongo.database import Database
-from pymongo.read_concern import ReadConcern
 
 from locapi.errors import Conflict
 from locapi.exporters.query import (
@@ -101,7 +99,8 @@ def read_changes(
             # Once more, as tombstones may have been forgotten while they were read.
             now = latest[WATERMARKS].find_one({"_id": CHANGES}) or {}
             if session.operation_time and since.last > now.get("last", _EPOCH):
-                now = _read_newest(database)
+                latest_marks = read_points.linearizable(database[WATERMARKS])
+                now = latest_marks.find_one({"_id": CHANGES}) or {}
             _check(since, now)
     if since == START and not by_date:
         pages = read_pages(latest, user_id, *window, page_size=page_size)
@@ -121,19 +120,6 @@ def _token(entry: Document) -> Token:
     if len(open_marks) > MAX_OPEN:
         return Token(entry["lineage"], open_marks[0] - _MS)
     return Token(entry["lineage"], entry["last"], open_marks)
-
-
-def _read_newest(database: Database[Document]) -> Document:
-    """Return the document of marks as of the last write that anyone was answered.
-
-    A primary that was just elected, or does not know yet that another was, may have an older one.
-    """
-    watermarks = database.get_collection(
-        WATERMARKS,
-        read_concern=ReadConcern("linearizable"),
-        read_preference=ReadPreference.PRIMARY,
-    )
-    return watermarks.find_one({"_id": CHANGES}) or {}
 
 
 def _check(token: Token, entry: Document) -> None:

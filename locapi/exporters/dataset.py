@@ -5,13 +5,11 @@ is replaced at once, so an update may be interrupted and repeated.
 """
 
 import fcntl
-import os
-import secrets
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import groupby, islice
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -23,6 +21,7 @@ from locapi.exporters import arrow
 from locapi.exporters.changes import START, Token, read_changes
 from locapi.exporters.formats import parquet
 from locapi.exporters.query import COLUMNS, PAGE_SIZE, ZONE, Minutes, add_zone
+from locapi.files import replacing
 from locapi.fixes import ids
 from locapi.storage.documents import Document
 
@@ -91,15 +90,16 @@ def _of_date(rows: Iterator[Document]) -> Minutes:
 
 def _write(file: Path, minutes: Minutes, merging: bool, erased: Sequence[str]) -> None:
     """Replace a file by these minutes, or put these minutes into it and take erased users out."""
+    file.parent.mkdir(exist_ok=True)
     if not merging or not file.exists():
-        with _replacing(file) as out:
+        with replacing(file) as out:
             parquet.write(minutes, out)
         return
     table = _merge(_read(file), minutes, erased)
     if not table.num_rows:
         _remove(file)
         return
-    with _replacing(file) as out:
+    with replacing(file) as out:
         pq.write_table(table, out, compression="zstd", row_group_size=parquet.ROW_GROUP)
 
 
@@ -127,21 +127,6 @@ def _read(file: Path, **options: Any) -> pa.Table:
             f"{file} is damaged. Export everything again, which replaces it: "
             "delete the token file, or leave out --changed-since."
         ) from error
-
-
-@contextmanager
-def _replacing(file: Path) -> Iterator[BinaryIO]:
-    """Yield a file that replaces `file` if the block ends without an error."""
-    file.parent.mkdir(exist_ok=True)
-    temporary = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
-    try:
-        with temporary.open("xb") as out:
-            yield out
-            out.flush()
-            os.fsync(out.fileno())
-        temporary.replace(file)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _remove(file: Path) -> None:

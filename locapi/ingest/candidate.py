@@ -1,7 +1,7 @@
 """Turn a valid fix into the raw fix to store: what its time can mean, and its document."""
 
 from collections.abc import Iterator
-from datetime import MAXYEAR, UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from bson import Timestamp
@@ -10,12 +10,10 @@ from locapi import times
 from locapi.errors import InvalidFix
 from locapi.fixes import averages, faults, hints, ids, timezones
 from locapi.fixes.display import format_fault
-from locapi.fixes.timezones import Instant
+from locapi.fixes.timezones import EARLIEST, Instant
 from locapi.fixes.validation import Fix
 from locapi.rollup import watermarks
 from locapi.storage.documents import Document
-
-EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 
 # A user, with a naive local time or a UTC instant, as the fix was sent.
 Identity = tuple[str, datetime]
@@ -73,7 +71,7 @@ class Candidate(NamedTuple):
 
 def read_time(fix: Fix) -> Candidate:
     """Return a fix with the readings of its time; raises InvalidFix for a year out of range."""
-    if not EARLIEST.year - 1 <= fix.wall.year < MAXYEAR:
+    if not timezones.is_in_range(fix.wall):
         raise out_of_range(fix.wall.year, fix)  # before it overflows
     if fix.fix_time is None:
         return Candidate(fix, timezones.readings(fix.wall, fix.lat, fix.long))

@@ -9,12 +9,12 @@ from typing import Any, NamedTuple
 from bson import Timestamp
 from pymongo.database import Database
 from pymongo.errors import OperationFailure
-from pymongo.read_concern import ReadConcern
 
 from locapi import times
 from locapi.concurrency import greenlets
 from locapi.fixes import ids, timezones
 from locapi.ingest.candidate import Candidate, Identity
+from locapi.storage import read_points
 from locapi.storage.collections import BY_USER_AND_TIME
 from locapi.storage.documents import FIXES, MINUTES, Document
 
@@ -141,15 +141,11 @@ class KnownFixes:
     def _find(
         self, collection: str, *query: Any, latest: bool = True, **options: Any
     ) -> list[Document]:
-        """Find documents, with `latest` as of the last write that any process was answered.
-
-        A majority read from a primary that was just elected may not see that write yet.
-        """
+        """Find documents, with `latest` as of the last write that any process was answered."""
         documents = self._database[collection]
         if latest and self._has_elections:
             try:
-                linearizable = documents.with_options(read_concern=ReadConcern("linearizable"))
-                return list(linearizable.find(*query, **options))
+                return list(read_points.linearizable(documents).find(*query, **options))
             except OperationFailure as error:
                 if error.code != _NOT_A_REPLICA_SET:
                     raise

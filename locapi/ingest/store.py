@@ -14,10 +14,9 @@ from locapi import times
 from locapi.concurrency import greenlets
 from locapi.concurrency.coalescing import CachedRead
 from locapi.errors import DatabaseUnavailable, InvalidFix
-from locapi.fixes.timezones import Instant
+from locapi.fixes.timezones import EARLIEST, Instant
 from locapi.fixes.validation import Fix
 from locapi.ingest.candidate import (
-    EARLIEST,
     Candidate,
     Identity,
     document_of,

@@ -4,7 +4,8 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from bson import Timestamp
-from pymongo import DESCENDING
+from pymongo import DESCENDING, ReadPreference
+from pymongo.collection import Collection
 from pymongo.database import Database
 from pymongo.read_concern import ReadConcern
 
@@ -62,6 +63,17 @@ def reading_after(database: Database[Document], time: Timestamp | None) -> Datab
     A member that does not have these writes yet responds once it has them.
     """
     return database if time is None else database.with_options(read_concern=_ReadingAfter(time))
+
+
+def linearizable(documents: Collection[Document]) -> Collection[Document]:
+    """Return a collection for reads that see every write that any client was answered.
+
+    Other majority reads may miss some on a primary that was just elected, or does not know yet
+    that another was.
+    """
+    return documents.with_options(
+        read_concern=ReadConcern("linearizable"), read_preference=ReadPreference.PRIMARY
+    )
 
 
 class _ReadingAfter(ReadConcern):

@@ -16,6 +16,7 @@ from flask import Flask
 
 from locapi.errors import InvalidFix
 from locapi.fixes import validation
+from locapi.fixes.timezones import EARLIEST
 from locapi.ingest import candidate
 from locapi.rollup.watermarks import MAX_AHEAD
 from tests.fuzz.bodies import Bodies
@@ -63,7 +64,7 @@ def verdict(body: bytes) -> str:
     except InvalidFix:
         return "time out of range"
     for reading in readings:
-        if not candidate.EARLIEST <= reading.fix_time <= datetime.now(UTC) + MAX_AHEAD:
+        if not EARLIEST <= reading.fix_time <= datetime.now(UTC) + MAX_AHEAD:
             return "time out of range"
         bson.encode(candidate.document_of(fix, reading))
     return "fix"

@@ -16,7 +16,7 @@ from locapi.fixes.validation import Fix
 from locapi.importers.importer import Importer
 from locapi.importers.report import FileReport, total
 from locapi.ingest.store import FixStore, Receipt
-from tests.support.importing import MINE
+from tests.support.importing import MINE, iter_read
 
 MAX_MEMORY = 100_000_000
 MAX_SECONDS = 60  # of CPU, much of it to trace the memory
@@ -133,6 +133,16 @@ def imported(path: Path) -> FileReport:
     for _ in importer.import_files([str(path)]):
         pass
     return total(importer.reports)
+
+
+def test_a_long_path_of_google_s_is_read_position_by_position() -> None:
+    content = b'[{"timelinePath": [' + b",".join([b"1"] * 100_000) + b"]}]"
+    tracemalloc.start()
+    try:
+        assert sum(1 for _ in iter_read("google", content)) == 100_000
+        assert tracemalloc.get_traced_memory()[1] < 10_000_000
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize("name", ATTACKS)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from io import RawIOBase
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 from pyarrow import RecordBatch, Table
 from pyarrow.parquet import ParquetWriter
@@ -19,7 +19,7 @@ class _Output(RawIOBase):
     ParquetWriter.close writes a footer even then, and a truncated file would look complete.
     """
 
-    def __init__(self, out: BinaryIO) -> None:
+    def __init__(self, out: IO[bytes]) -> None:
         self._out = out
         self.failed = False
 
@@ -30,7 +30,7 @@ class _Output(RawIOBase):
         return len(data) if self.failed else self._out.write(data)
 
 
-def write(minutes: Minutes, out: BinaryIO) -> None:
+def write(minutes: Minutes, out: IO[bytes]) -> None:
     """Write a file with a row for each minute."""
     output = _Output(out)
     schema = arrow.schema(minutes)

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Generator, Iterator
 from datetime import datetime, timedelta
 from io import BufferedReader
+from itertools import chain, islice
 from typing import Any
 
 from locapi.errors import InvalidFix
@@ -43,16 +44,16 @@ def _check(document: Any) -> None:
 
 def _rows(key: str, place: str, value: Any, mapping: FieldMapping) -> Iterator[Row | Skipped]:
     try:
-        positions = list(_POSITIONS[key](as_object(value)))
+        positions = _POSITIONS[key](as_object(value))
+        first = list(islice(positions, 2))
+        for number, each in enumerate(chain(first, positions)):
+            if isinstance(each, Skipped):
+                yield each
+            else:
+                exactly = place if len(first) == 1 else f"{place}, position {number}"
+                yield mapping.row(exactly, each)
     except BadRow as fault:
         yield Row(place, value, InvalidFix(f"not as Google writes it: {fault}"))
-        return
-    for number, each in enumerate(positions):
-        if isinstance(each, Skipped):
-            yield each
-        else:
-            exactly = place if len(positions) == 1 else f"{place}, position {number}"
-            yield mapping.row(exactly, each)
 
 
 def _of_record(record: Values) -> Iterator[Values]:
