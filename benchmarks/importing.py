@@ -55,7 +55,7 @@ def _rows(form: str, rates: list[tuple[float, float]], peer: Row) -> list[Row]:
     wall, cpu = map(list, zip(*rates, strict=True))
     return [
         Row(f"import of {form}", "fixes a second", wall, peer, TARGETS.get(form)),
-        Row(f"import of {form}", "fixes a second of CPU", cpu),
+        Row(f"import of {form}", "fixes a second of CPU", cpu, peer, TARGETS.get(form)),
     ]
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from statistics import quantiles
 
 CONNECTIONS = 32
-SECONDS = 3.0
+SECONDS = 2.0
 MOST = 60_000
 ANSWER_S = 30
 USERS = 1_000

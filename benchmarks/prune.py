@@ -18,7 +18,7 @@ from locapi.storage import migrate, mongo, read_points
 from locapi.storage.documents import FIXES, Document
 
 USERS = 100
-COUNT = 500_000
+COUNT = 250_000
 RHYTHM_S = 6  # ten fixes a minute
 NOW = timedelta()
 _KEPT = "kept_fixes"
