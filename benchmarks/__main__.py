@@ -17,6 +17,7 @@ from benchmarks import (
     growth,
     importing,
     ingest,
+    interpreters,
     lone,
     marks,
     memory,
@@ -60,6 +61,7 @@ MEASUREMENTS: dict[str, Callable[[], list[Row]]] = {
     "readers": readers.measure,
     "shares": shares.measure,
     "servers": servers.measure,
+    "interpreters": interpreters.measure,
     "growth": growth.measure,
     "capacity": costs.measure,
 }
