@@ -3,9 +3,11 @@
 import contextlib
 import errno
 import importlib
+import os
 import sys
 from collections import UserDict
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import click
@@ -107,12 +109,10 @@ def _translate_errors() -> Iterator[None]:
     except LocapiError as error:
         raise click.ClickException(printable(str(error))) from error
     except BrokenPipeError:
-        # The reader has closed the pipe, so nothing more may be flushed into it.
-        sys.stdout = None
+        _discard_output()
         raise click.exceptions.Exit(0) from None
     except OSError as error:
-        # If stdout is on a full disk, what is left in its buffer cannot be written either.
-        sys.stdout = None
+        _discard_output()
         if error.errno == errno.EBADF:
             raise click.ClickException(
                 "stdout is closed. Redirect it to a file, a pipe or /dev/null."
@@ -122,3 +122,9 @@ def _translate_errors() -> Iterator[None]:
     except KeyboardInterrupt:
         signals.say_interrupted()
         raise click.exceptions.Exit(signals.INTERRUPTED) from None
+
+
+def _discard_output() -> None:
+    """Discard what stdout's buffer still holds: its pipe or file takes no more."""
+    with Path(os.devnull).open("w") as null:
+        os.dup2(null.fileno(), 1)

@@ -13,7 +13,7 @@ from typing import IO, Any, Literal, Union, cast, get_args, get_origin, get_type
 
 from locapi.backup import file_format
 from locapi.errors import InvalidFix, UnreadableFile
-from locapi.fixes import averages, ids, timezones, validation
+from locapi.fixes import averages, ids, validation
 from locapi.storage.documents import (
     FIXES,
     MINUTES,
@@ -115,7 +115,7 @@ def _fix(document: Document) -> Document:
     except InvalidFix as error:
         field = next(iter(error.fields))
         raise _WrongField("local_time" if field == "timestamp" else field) from error
-    _require("local_time", timezones.is_in_range(fix.wall))
+    _require("local_time", validation.is_in_range(fix.wall))
     offset, time = document["utc_offset"], document["fix_time"]
     _require("utc_offset", offset % _OFFSET_STEP_S == 0 and abs(offset) < _DAY.total_seconds())
     _require("fix_time", fix.wall - timedelta(seconds=offset) == time)
@@ -135,7 +135,7 @@ def _minute(document: Document) -> Document:
     _require("_id", ids.is_minute_id(document["_id"]))
     user_id, start = ids.parse_minute_id(document["_id"])
     _check_user(user_id)
-    _require("_id", timezones.is_in_range(start))
+    _require("_id", validation.is_in_range(start))
     seen = document["seen"]
     _require("seen", all(abs(ids.seen_utc_offset(code)) < _DAY.total_seconds() for code in seen))
     _require("count", 0 < document["count"] == len(seen) == len(set(seen)))

@@ -3,7 +3,7 @@
 A local time that a change of clocks repeats has two readings; the caller chooses one.
 """
 
-from datetime import MAXYEAR, UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cache, lru_cache
 from importlib import resources
 from typing import NamedTuple
@@ -12,8 +12,6 @@ from zoneinfo import ZoneInfo
 from timezonefinder import TimezoneFinder
 
 from locapi import times
-
-EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)  # instant of a fix
 
 
 class Instant(NamedTuple):
@@ -58,19 +56,11 @@ def zone_at(lat: float, long: float) -> str:
 @cache
 def utc_offsets() -> list[int]:
     """Return every UTC offset that a zone of the map has had since 1970, in seconds."""
-    years = range(EARLIEST.year, datetime.now(UTC).year + 2)
+    years = range(1970, datetime.now(UTC).year + 2)
     months = [datetime(year, month, 1) for year in years for month in range(1, 13)]  # noqa: DTZ001
     zones = map(_zone, _finder().timezone_names)
     found = {zone.utcoffset(month) or timedelta() for zone in zones for month in months}
     return sorted(round(offset.total_seconds()) for offset in found)
-
-
-def is_in_range(wall: datetime) -> bool:
-    """Return whether a local time can mean an instant that is stored, and can be calculated with.
-
-    It may be of 1969, where the clocks are behind UTC.
-    """
-    return EARLIEST.year - 1 <= wall.year < MAXYEAR
 
 
 def wall_time(instant: datetime, lat: float, long: float) -> datetime:

@@ -6,7 +6,7 @@ Cerberus, which takes far longer and finds all of its faults.
 
 import re
 import sys
-from datetime import datetime
+from datetime import MAXYEAR, UTC, datetime
 from typing import Any, NamedTuple
 
 from locapi import times
@@ -17,6 +17,7 @@ from locapi.fixes.rules import RULES, TIMESTAMP, UNPRINTABLE
 
 MAX_BODY_BYTES = 8 * 1024
 MAX_DOUBLE = sys.float_info.max
+EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)  # instant of a fix
 
 _MAX_FIELDS = 20  # the time that Cerberus takes grows with the square of the faults
 _BOUNDS = [
@@ -87,6 +88,14 @@ def judge_with_unknowns(document: dict[str, Any]) -> Fix:
 def _is_unknown(name: str, value: Any) -> bool:
     is_marked = name == "speed" and type(value) is float and -MAX_DOUBLE <= value < 0
     return value is None or is_marked
+
+
+def is_in_range(wall: datetime) -> bool:
+    """Return whether a local time can mean an instant that is stored, and can be calculated with.
+
+    It may be of 1969, where the clocks are behind UTC.
+    """
+    return EARLIEST.year - 1 <= wall.year < MAXYEAR
 
 
 def user_id_faults(user_id: str) -> list[str]:

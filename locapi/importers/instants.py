@@ -52,7 +52,8 @@ def read_time(value: Any, zone: tzinfo | None = None) -> Any:
 
 
 def _read_text(text: str, zone: tzinfo | None) -> Any:
-    if len(text) >= _ISO_LENGTH and text[10] in "T " and text.isascii():
+    is_iso = len(text) >= _ISO_LENGTH and text[10] in "T " and text.isascii()
+    if is_iso and text[11:13] != "24":  # which `fromisoformat` reads from Python 3.14 on
         try:
             return _in_utc(datetime.fromisoformat(text), zone) or _as_local_time(text)
         except ValueError:

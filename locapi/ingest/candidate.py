@@ -8,10 +8,10 @@ from bson import Timestamp
 
 from locapi import times
 from locapi.errors import InvalidFix
-from locapi.fixes import averages, faults, hints, ids, timezones
+from locapi.fixes import averages, faults, hints, ids, timezones, validation
 from locapi.fixes.display import format_fault
-from locapi.fixes.timezones import EARLIEST, Instant
-from locapi.fixes.validation import Fix
+from locapi.fixes.timezones import Instant
+from locapi.fixes.validation import EARLIEST, Fix
 from locapi.rollup import watermarks
 from locapi.storage.documents import Document
 
@@ -71,7 +71,7 @@ class Candidate(NamedTuple):
 
 def read_time(fix: Fix) -> Candidate:
     """Return a fix with the readings of its time; raises InvalidFix for a year out of range."""
-    if not timezones.is_in_range(fix.wall):
+    if not validation.is_in_range(fix.wall):
         raise out_of_range(fix.wall.year, fix)  # before it overflows
     if fix.fix_time is None:
         return Candidate(fix, timezones.readings(fix.wall, fix.lat, fix.long))

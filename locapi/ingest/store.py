@@ -14,8 +14,8 @@ from locapi import times
 from locapi.concurrency import greenlets
 from locapi.concurrency.coalescing import CachedRead
 from locapi.errors import DatabaseUnavailable, InvalidFix
-from locapi.fixes.timezones import EARLIEST, Instant
-from locapi.fixes.validation import Fix
+from locapi.fixes.timezones import Instant
+from locapi.fixes.validation import EARLIEST, Fix
 from locapi.ingest.candidate import (
     Candidate,
     Identity,

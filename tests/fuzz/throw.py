@@ -16,7 +16,7 @@ from flask import Flask
 
 from locapi.errors import InvalidFix
 from locapi.fixes import validation
-from locapi.fixes.timezones import EARLIEST
+from locapi.fixes.validation import EARLIEST
 from locapi.ingest import candidate
 from locapi.rollup.watermarks import MAX_AHEAD
 from tests.fuzz.bodies import Bodies

@@ -82,7 +82,7 @@ def test_format_is_detected_by_the_beginning(name: str, head: str, form: str) ->
         ("a.tgz", b"Takeout/".ljust(257, b"\0") + b"ustar", "a tar archive: unpack it first"),
         ("a", b"hello\n", "text without columns"),
         ("a.json", b'{"a": 1,\n "b": {"c": 2}\n}', "JSON with the keys a, b"),
-        ("a.json", b'{"a":' * 3_000 + b"1" + b"}" * 3_000, "JSON with the keys a"),
+        ("a.json", b'{"a":' * 12_000, "JSON with the keys a"),
         ("a.csv", b"PK\x03\x04...", "a zip archive: unpack it first"),
         ("a.csv", b"\x1f\x8b\x08...", "a gzip file in a gzip file: unpack it first"),
         ("a.csv", b"\xfd7zXZ\0", "an xz file: unpack it first"),

@@ -15,7 +15,7 @@ from pymongo.database import Database
 from locapi.errors import InvalidFix
 from locapi.exporters.query import read_pages
 from locapi.fixes import ids, timezones, validation
-from locapi.fixes.timezones import EARLIEST
+from locapi.fixes.validation import EARLIEST
 from locapi.ingest.store import FixStore
 from locapi.rollup.fold import fold_new_fixes
 from locapi.rollup.watermarks import MAX_AHEAD
