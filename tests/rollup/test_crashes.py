@@ -152,7 +152,7 @@ def commands(uri: str, db: Database[Document], scene: Scene) -> Iterator[Moment]
             with listener.at(0, after=False, end=lambda: None):
                 case.run(client)
             last = len(listener.sent)
-            yield from ((name, each) for each in range(last)[share(f"kill {name}", 4)])
+            yield from ((name, each) for each in range(last)[share(f"kill {name}", 8)])
             yield name, last
 
 

@@ -39,7 +39,7 @@ from tests.support.follower import Follower
 from tests.support.reference import Reference, Sent, differences
 from tests.support.strategies import at, jitters, mixed, mixed_tracks, places, users
 
-for name, histories in {"histories": 50, "prove": 5_000}.items():
+for name, histories in {"histories": 30, "prove": 5_000}.items():
     settings.register_profile(
         name,
         max_examples=histories,

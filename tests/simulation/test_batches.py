@@ -12,8 +12,11 @@ from tests.conftest import ROOT
 from tests.support.serving import serve
 
 
+TRACKS = ["simulation/data/dirt.ndjson", "simulation/data/autumn_new_york.ndjson"]
+
+
 def counts(url: str, *options: str) -> dict[str, str]:
-    command = [sys.executable, "-m", "simulation.simulate", *options]
+    command = [sys.executable, "-m", "simulation.simulate", *options, *TRACKS]
     done = subprocess.run(
         command, env={"API_HOST": url}, cwd=ROOT, capture_output=True, text=True, timeout=120
     )
