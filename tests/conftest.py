@@ -30,7 +30,7 @@ from locapi.rollup import watermarks
 from locapi.settings import Settings
 from locapi.storage import embedded, migrate, mongo
 from locapi.storage.documents import Document
-from tests.support import depth
+from tests.support import depth, memory
 from tests.support.processes import LOCCTL
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[1]
 
 set_hypothesis_home_dir(str(ROOT / ".cache" / "hypothesis"))
-hypothesis.settings.register_profile("locapi", deadline=None, max_examples=depth.examples(40))
+hypothesis.settings.register_profile("locapi", deadline=None, max_examples=depth.examples(25))
 hypothesis.settings.load_profile("locapi")
 
 
@@ -78,8 +78,9 @@ def mongodb_uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     It has a query, so a test can append options by "&".
     """
     if not GIVEN_URI:
-        with embedded.mongod(tmp_path_factory.mktemp("mongod")) as uri:
-            yield uri
+        with memory.directory() as home:
+            with embedded.mongod(home or tmp_path_factory.mktemp("mongod")) as uri:
+                yield uri
         return
     parts = urlsplit(GIVEN_URI)
     query = parts.query or "retryWrites=true"

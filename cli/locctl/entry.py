@@ -10,23 +10,29 @@ _CLOSED = {"stdin": (os.O_RDONLY, "r"), "stdout": (os.O_RDONLY, "w"), "stderr": 
 
 
 def main() -> None:
-    """Run the command line."""
+    """Run the command line and exit."""
     _open_closed_streams()
     signals.install()
+    try:
+        code = _run()
+    finally:
+        signals.ignore()
+    # All is written and closed. A normal exit would wait half a second for threads of the
+    # database's driver, or longer for those that wait for the database.
+    os._exit(code)
+
+
+def _run() -> int:
     try:
         from locctl.main import locctl
 
         locctl()
     except KeyboardInterrupt:
         signals.say_interrupted()
-        os._exit(signals.INTERRUPTED)
+        return signals.INTERRUPTED
     except SystemExit as end:
-        if end.code in (signals.INTERRUPTED, signals.TERMINATED):
-            # A normal exit would wait for threads that wait for the database.
-            os._exit(end.code)
-        raise
-    finally:
-        signals.ignore()
+        return int(end.code or 0)
+    return 0
 
 
 def _open_closed_streams() -> None:

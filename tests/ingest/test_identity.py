@@ -147,7 +147,7 @@ def test_every_history_of_local_times_and_instants_ends_in_the_reference_s_minut
     db: Database[Document],
 ) -> None:
     depth = settings(
-        max_examples=examples(40),
+        max_examples=examples(25),
         stateful_step_count=12,
         deadline=None,
         phases=[Phase.reuse, Phase.generate],  # shrinking a history takes minutes

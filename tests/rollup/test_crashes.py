@@ -120,7 +120,7 @@ def test_a_put_that_crashed_at_any_command_may_be_repeated(
 ) -> None:
     scene = Scene.play(db)
     with crashing.crashing(mongodb_uri, db) as (client, crasher):
-        for command in moments(f"{sent} {after} {same_process}", every=3):
+        for command in moments(f"{sent} {after} {same_process}"):
             reference = scene.set(db)
             store = FixStore(client, lambda: NOW)
             with crasher.at(command, after=after, end=crash), suppress(Crash):

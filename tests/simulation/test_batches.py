@@ -11,7 +11,6 @@ from locapi.storage.documents import Document
 from tests.conftest import ROOT
 from tests.support.serving import serve
 
-
 TRACKS = ["simulation/data/dirt.ndjson", "simulation/data/autumn_new_york.ndjson"]
 
 

@@ -42,7 +42,7 @@ def seed(name: str) -> int:
     return crc32(f"{name} {SEED}".encode())
 
 
-def moments(name: str, every: int = 4) -> Iterator[int]:
+def moments(name: str, every: int = 6) -> Iterator[int]:
     """Yield the numbers of the commands to interrupt a test's operation at, without end."""
     part = share(name, every)
     return count(part.start, part.step)
