@@ -48,7 +48,7 @@ class Phone:
             for number in itertools.count():
                 minute, ms = divmod(number, 100)
                 time = f"2017-01-{1 + minute // 60:02} 13:{minute % 60:02}:00.{ms:03}"
-                if self._stop.is_set() or not self._send_until_taken(client, url, time):
+                if self._stop.wait(0.01) or not self._send_until_taken(client, url, time):
                     return
                 self.answered.append(time)
 

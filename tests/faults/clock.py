@@ -9,8 +9,10 @@ from locctl import entry, http_server
 
 from locapi.api.app import create_app
 from locapi.api.bridge import Bridge
+from locapi.ingest import store
 
 VARIABLE = "TEST_CLOCK"  # names the file
+DEADLINE = "TEST_DEADLINE_S"  # how long a request may take to store a fix
 
 
 class Clock:
@@ -32,6 +34,7 @@ class Clock:
 
 def create_application() -> Bridge:
     """Return the application to serve, in a worker."""
+    store.DEADLINE_S = int(os.environ[DEADLINE])
     return Bridge(create_app(now=Clock(Path(os.environ[VARIABLE])).now))
 
 

@@ -3,7 +3,8 @@
 import sys
 from pathlib import Path
 
-from tests.faults.clock import VARIABLE, Clock
+from locapi.ingest import store
+from tests.faults.clock import DEADLINE, VARIABLE, Clock
 from tests.faults.tracks import CLOCK
 from tests.support.processes import LOCCTL, Process, listeners, until, workers_of
 
@@ -13,13 +14,16 @@ WORKERS = 2
 class Api(Process):
     """`locctl serve` with WORKERS workers and a clock that can jump."""
 
-    def __init__(self, directory: Path, port: int, uri: str) -> None:
+    def __init__(
+        self, directory: Path, port: int, uri: str, deadline_s: int = store.DEADLINE_S
+    ) -> None:
         self.port = port
         self.clock = Clock(directory / "clock")
         self.clock.set(CLOCK)
         command = [sys.executable, "-m", "tests.faults.clock", "serve"]
         command += ["--port", str(port), "--workers", str(WORKERS)]
         environ = {"MONGODB_URI": uri, VARIABLE: str(directory / "clock")}
+        environ[DEADLINE] = str(deadline_s)
         super().__init__("serve", command, directory, **environ)
 
     def workers(self) -> list[int]:

@@ -21,7 +21,8 @@ PAUSE_S = 1.0
 class ReplicaSet:
     """All processes of an installation that survives the loss of any one mongod."""
 
-    def __init__(self, directory: Path, seed: int) -> None:
+    def __init__(self, directory: Path, seed: int, away_s: float = AWAY_S) -> None:
+        self._away_s = away_s
         self._random = random.Random(seed)
         self._members = Members(directory)
         self._ways = [Way(free_port(), mongod.port) for mongod in self._members.mongods]
@@ -74,7 +75,7 @@ class ReplicaSet:
             f"{kind}: all clients are served again",
         )
         ended = time.monotonic()
-        self._repair(old, began + AWAY_S)
+        self._repair(old, began + self._away_s)
         return Fault(kind, began, since, commits, ended)
 
     def _cut_secondary(self, primary: int) -> None:

@@ -56,7 +56,7 @@ def hosts(replica_set: Members, tmp_path_factory: pytest.TempPathFactory) -> Ite
     ]
     rollups = [
         Watching(
-            f"rollup{number}", tmp_path, "--prune-older-than=3s", lease_s=LEASE_S, MONGODB_URI=uri
+            f"rollup{number}", tmp_path, "--prune-older-than=1s", lease_s=LEASE_S, MONGODB_URI=uri
         )
         for number in range(ROLL_UPS)
     ]

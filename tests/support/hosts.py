@@ -17,7 +17,7 @@ from tests.faults.tracks import Track
 from tests.support.processes import Process
 
 SKEW = "TEST_SKEW_S"
-TRUST_S = 3.0  # ten times shorter than in use
+TRUST_S = 1.0  # thirty times shorter than in use
 
 
 class Host(Process):
