@@ -72,15 +72,14 @@ def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
 
 
 @pytest.fixture(scope="session")
-def mongodb_uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def mongodb_uri() -> Iterator[str]:
     """Yield the URI of the MongoDB that MONGODB_URI names, or else of an embedded one.
 
     It has a query, so a test can append options by "&".
     """
     if not GIVEN_URI:
-        with memory.directory() as home:
-            with embedded.mongod(home or tmp_path_factory.mktemp("mongod")) as uri:
-                yield uri
+        with memory.directory() as home, embedded.mongod(home) as uri:
+            yield uri
         return
     parts = urlsplit(GIVEN_URI)
     query = parts.query or "retryWrites=true"
@@ -91,18 +90,26 @@ def mongodb_uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
                 client.drop_database(name)
 
 
+@pytest.fixture
+def memory_path() -> Iterator[Path]:
+    """Yield a directory in memory, for a database of the test's own."""
+    with memory.directory() as directory:
+        yield directory
+
+
 def new_database_name() -> str:
     """Return the name of a database that no other test uses."""
     return f"{RUN}_{next(_numbers)}"
 
 
 @pytest.fixture(scope="module")
-def replica_set(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Members]":
+def replica_set() -> "Iterator[Members]":
     from tests.support.members import Members  # which needs what is below
 
-    members = Members(tmp_path_factory.mktemp("members"))
-    with members.running():
-        yield members
+    with memory.directory() as home:
+        members = Members(home)
+        with members.running():
+            yield members
 
 
 @contextmanager
@@ -128,10 +135,10 @@ def db(mongodb_uri: str) -> Iterator[Database[Document]]:
 
 
 @pytest.fixture(scope="session")
-def mongos(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Mongos]":
+def mongos() -> "Iterator[Mongos]":
     from tests.support.mongos import router
 
-    with router(tmp_path_factory.mktemp("sharded")) as running:
+    with memory.directory() as home, router(home) as running:
         yield running
 
 

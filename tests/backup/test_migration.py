@@ -67,10 +67,10 @@ class Phone:
 
 
 @pytest.fixture
-def new_uri(tmp_path: Path) -> Iterator[str]:
+def new_uri(memory_path: Path) -> Iterator[str]:
     """Yield the URI of a new replica set of one."""
     port = free_port()
-    member = Mongod(tmp_path, port, "--replSet=rs0", name="new")
+    member = Mongod(memory_path, port, "--replSet=rs0", name="new")
     member.start()
     try:
         until(lambda: listens(port), "the new mongod")
@@ -83,29 +83,32 @@ def new_uri(tmp_path: Path) -> Iterator[str]:
         member.end()
 
 
-def test_a_move_under_load_loses_nothing(tmp_path: Path, new_uri: str) -> None:
+def test_a_move_under_load_loses_nothing(memory_path: Path, new_uri: str) -> None:
     port = free_port()
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     kept = {name: value for name, value in os.environ.items() if name != "MONGODB_URI"}
     environ = {**kept, "PATH": path, "OLD": "", "NEW": new_uri}
-    environ["LOCAPI_DATA_DIR"] = str(tmp_path / "data")
+    environ["LOCAPI_DATA_DIR"] = str(memory_path / "data")
     serve = [str(LOCCTL), "serve", "--workers", "1", "--port", str(port)]
     roll_up = [str(LOCCTL), "rollup", "--watch", "0.2"]
-    old = [Process("old", serve, tmp_path, **environ), Process("up", roll_up, tmp_path, **environ)]
-    new = Process("new", serve, tmp_path, **environ, MONGODB_URI=new_uri)
+    old = [
+        Process("old", serve, memory_path, **environ),
+        Process("up", roll_up, memory_path, **environ),
+    ]
+    new = Process("new", serve, memory_path, **environ, MONGODB_URI=new_uri)
     try:
         for process in old:
             process.start()
         with Phone(port) as phone:
             until(lambda: len(phone.answered) > 50, "the first answers")
-            run_the("before the switch", tmp_path, environ)
+            run_the("before the switch", memory_path, environ)
             for process in old:
                 process.end()
             before = len(phone.answered)
-            run_the("the switch", tmp_path, environ)
+            run_the("the switch", memory_path, environ)
             new.start()
             until(lambda: len(phone.answered) > before + 50, "answers after the switch")
-            run_the("after the switch", tmp_path, environ)
+            run_the("after the switch", memory_path, environ)
         with mongo.open_database(Settings(mongodb_uri=new_uri)) as database:
             assert stored(database) == sorted(phone.answered)
     finally:

@@ -26,9 +26,9 @@ from tests.support.processes import Mongod, ask, listens, until
 RECOVERY_S = 5.0  # from when a new primary takes writes
 
 
-def test_answered_fixes_survive_kills_and_count_once(tmp_path: Path) -> None:
+def test_answered_fixes_survive_kills_and_count_once(memory_path: Path) -> None:
     seed = depth.seed("kills")
-    node = SingleNode(tmp_path, seed)
+    node = SingleNode(memory_path, seed)
     with node.running():
         with Warehouse(node.uri) as warehouse, Load(node.api.port, seed) as load:
             faults = list(node.befall(load, rounds=1))
@@ -41,10 +41,10 @@ def test_answered_fixes_survive_kills_and_count_once(tmp_path: Path) -> None:
 
 
 def test_answered_fixes_survive_failovers_and_the_api_recovers(
-    tmp_path: Path,
+    memory_path: Path,
 ) -> None:
     seed = depth.seed("failovers")
-    replica_set = ReplicaSet(tmp_path, seed, away_s=0)  # none of these faults lasts
+    replica_set = ReplicaSet(memory_path, seed, away_s=0)  # none of these faults lasts
     share = ("primary killed", "primary stepped down")
     replica_set.faults = {kind: replica_set.faults[kind] for kind in share}
     with replica_set.running():
@@ -57,15 +57,15 @@ def test_answered_fixes_survive_failovers_and_the_api_recovers(
     assert max(effect.beside_database_s for effect in effects(load, faults)) <= RECOVERY_S
 
 
-def test_api_and_roll_up_wait_for_a_database_that_starts_last(tmp_path: Path) -> None:
+def test_api_and_roll_up_wait_for_a_database_that_starts_last(memory_path: Path) -> None:
     """It comes seconds late, longer than any single wait: what holds after two holds after many.
 
     A request and the roll-up's look for a server end, here, after 1 s, so both have given up and
     begun anew by then; nothing else counts how often.
     """
-    mongod = Mongod(tmp_path, free_port())
+    mongod = Mongod(memory_path, free_port())
     uri = f"mongodb://127.0.0.1:{mongod.port}/?serverSelectionTimeoutMS=1000"
-    api, rollup = Api(tmp_path, free_port(), uri, deadline_s=1), RollUp(tmp_path, uri)
+    api, rollup = Api(memory_path, free_port(), uri, deadline_s=1), RollUp(memory_path, uri)
     url = f"http://127.0.0.1:{api.port}"
     try:
         rollup.start()
@@ -89,8 +89,8 @@ def test_api_and_roll_up_wait_for_a_database_that_starts_last(tmp_path: Path) ->
             process.end()
 
 
-def test_referee_finds_lost_and_miscounted_fixes(tmp_path: Path) -> None:
-    with running(tmp_path) as host:
+def test_referee_finds_lost_and_miscounted_fixes(memory_path: Path) -> None:
+    with running(memory_path) as host:
         uri = f"mongodb://{host}/?directConnection=true"
         with mongo.open_database(Settings(mongodb_uri=uri)) as database:
             api = create_app(now=lambda: CLOCK, database=database).test_client()

@@ -24,7 +24,7 @@ from locapi.rollup.verify import Report, verify
 from locapi.settings import Settings
 from locapi.storage import embedded, migrate, mongo
 from locapi.storage.documents import Document
-from tests.support import crashing
+from tests.support import crashing, memory
 from tests.support.crashing import (
     FOLDED,
     NEW,
@@ -195,12 +195,9 @@ def kill_at(home: Path, uri: str, scene: Scene, moments: dict[str, Moment]) -> N
                 assert_all_is_well(db, references[database])
 
 
-def test_a_database_that_is_killed_before_any_command_loses_nothing(
-    tmp_path_factory: pytest.TempPathFactory,
-) -> None:
+def test_a_database_that_is_killed_before_any_command_loses_nothing() -> None:
     """Many cases run at once, each in its own database, so that one kill is enough for all."""
-    home = tmp_path_factory.mktemp("kill")
-    with embedded.mongod(home) as uri:
+    with memory.directory() as home, embedded.mongod(home) as uri:
         with mongo.open_database(Settings(mongodb_uri=uri, database="scene")) as db:
             scene = Scene.play(db)
             moments = list(commands(uri, db, scene))

@@ -28,6 +28,7 @@ from locapi.errors import DatabaseRefused, DatabaseUnavailable
 from locapi.settings import Settings
 from locapi.storage import driver_errors, mongo
 from tests.conftest import Locctl, a_fix, new_database_name
+from tests.support import memory
 from tests.support.mongod import Client, running, running_with_root
 
 NO_PRIMARY = "the database has no primary that takes writes"
@@ -36,25 +37,26 @@ NO_RIGHT = "the database does not grant the right (Unauthorized, code 13)"
 
 
 @pytest.fixture(scope="module")
-def failing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def failing() -> Iterator[str]:
     """Yield the URI of a mongod that can be made to fail."""
-    with running(tmp_path_factory.mktemp("f"), "--setParameter=enableTestCommands=1") as host:
+    option = "--setParameter=enableTestCommands=1"
+    with memory.directory() as home, running(home, option) as host:
         timeouts = "serverSelectionTimeoutMS=1500&heartbeatFrequencyMS=500"
         yield f"mongodb://{host}/?directConnection=true&{timeouts}"
 
 
 @pytest.fixture(scope="module")
-def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def guarded() -> Iterator[str]:
     """Yield the host of a mongod that asks for a password, and has a user who may only read."""
-    with running_with_root(tmp_path_factory.mktemp("g"), "geheim-1") as (host, client):
+    with memory.directory() as home, running_with_root(home, "geheim-1") as (host, client):
         client.admin.command("createUser", "reader", pwd="r", roles=["readAnyDatabase"])
         yield host
 
 
 @pytest.fixture(scope="module")
-def headless(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def headless() -> Iterator[str]:
     """Yield the host of a replica set that was never initiated."""
-    with running(tmp_path_factory.mktemp("h"), "--replSet=rs0") as host:
+    with memory.directory() as home, running(home, "--replSet=rs0") as host:
         yield host
 
 

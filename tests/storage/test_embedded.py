@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
@@ -49,13 +48,9 @@ Client = MongoClient[dict[str, Any]]
 
 
 @pytest.fixture
-def home() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory() as scratch:
-        data_dir = Path(scratch) / "data"
-        yield data_dir
-        for pid in mongods(data_dir):
-            os.kill(pid, signal.SIGKILL)
-            until(lambda: not mongods(data_dir))
+def home(memory_path: Path) -> Iterator[Path]:
+    yield memory_path / "data"
+    kill_mongod(memory_path / "data")
 
 
 def mongods(home: Path) -> list[int]:
