@@ -18,26 +18,17 @@ from locapi.backup.restore import restore
 from locapi.errors import Conflict, UnreadableFile
 from locapi.exporters.query import read
 from locapi.ingest import tokens
-from locapi.rollup import watermarks
 from locapi.rollup.fold import fold_new_fixes
 from locapi.rollup.prune import prune
 from locapi.rollup.verify import Report, verify
 from locapi.storage.documents import Document
-from tests.conftest import Send, fresh_database
+from tests.conftest import Send
 from tests.support.depth import share
 
 COLLECTIONS = ("fixes", "minutes", "tokens", "watermarks", "quarantine")
 
 
-@pytest.fixture(autouse=True)
-def _no_wait(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watermarks, "HORIZON_TRUST_S", 0.0)
-
-
-@pytest.fixture
-def target(mongodb_uri: str) -> Iterator[Database[Document]]:
-    with fresh_database(mongodb_uri) as database:
-        yield database
+pytestmark = pytest.mark.usefixtures("no_wait")
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 import gzip
 import io
 import json
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -38,12 +37,6 @@ from tests.support.depth import examples
 ALL = ("fixes", "minutes", "tokens")
 
 pytestmark = pytest.mark.usefixtures("no_wait")
-
-
-@pytest.fixture
-def target(mongodb_uri: str) -> Iterator[Database[Document]]:
-    with fresh_database(mongodb_uri) as database:
-        yield database
 
 
 def dumped(db: Database[Document], base: Header | None = None, **options: Any) -> io.BytesIO:

@@ -1,7 +1,6 @@
 """What changed since a token: each change at least once, and erased users first."""
 
 import io
-from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
@@ -16,10 +15,8 @@ from locapi.rollup.erase import erase
 from locapi.rollup.fold import fold_new_fixes
 from locapi.storage.changes import TOMBSTONE_AGE, marked
 from locapi.storage.documents import Document
-from tests.conftest import Send
+from tests.exporters.conftest import Fold
 from tests.support.follower import Follower
-
-Fold = Callable[..., None]
 
 
 def found(changed: ChangeSet) -> list[str]:
@@ -30,26 +27,16 @@ def found(changed: ChangeSet) -> list[str]:
     ]
 
 
-@pytest.fixture
-def fold(db: Database[Document], send: Send) -> Fold:
-    def fold(*clocks: str, user_id: str = "a") -> None:
-        for clock in clocks:
-            send(f"2017-01-01 {clock}", user_id=user_id)
-        fold_new_fixes(db)
-
-    return fold
-
-
 def test_only_changed_minutes_are_read_each_time(db: Database[Document], fold: Fold) -> None:
     token = read_changes(db).token
     assert (token, str(token)) == (START, "start")
-    fold("13:05:01", "13:06:01")
-    fold("12:00:00", user_id="b")
+    fold("01-01 13:05:01", "01-01 13:06:01")
+    fold("01-01 12:00:00", user_id="b")
     changed = read_changes(db, token)
     assert found(changed) == ["a 18:05", "a 18:06", "b 17:00"]
     fold_new_fixes(db)
     assert found(read_changes(db, changed.token)) == []
-    fold("13:05:02")
+    fold("01-01 13:05:02")
     assert parse_token(str(changed.token)) == changed.token
     assert found(read_changes(db, changed.token)) == ["a 18:05"]
     assert found(read_changes(db, changed.token, "b")) == []
@@ -59,7 +46,7 @@ def test_a_change_that_was_under_way_is_read_the_next_time(
     db: Database[Document], fold: Fold
 ) -> None:
     with marked(db) as mark:
-        fold("13:05:01")
+        fold("01-01 13:05:01")
         changed = read_changes(db)
         assert found(changed) == ["a 18:05"]
         db.minutes.insert_one({"_id": "b\t2017-01-01T18:05", "changed_at": mark})
@@ -70,8 +57,8 @@ def test_a_change_that_was_under_way_is_read_the_next_time(
 def test_reader_that_lost_its_first_token_drops_the_rows_of_users_erased_since(
     db: Database[Document], fold: Fold
 ) -> None:
-    fold("13:05:01")
-    fold("13:05:01", user_id="b")
+    fold("01-01 13:05:01")
+    fold("01-01 13:05:01", user_id="b")
     follower = Follower()
     follower.follow(db)
     follower.token = START
@@ -85,7 +72,7 @@ def test_many_open_marks_are_read_again_from_the_oldest(
 ) -> None:
     monkeypatch.setattr(changes, "MAX_OPEN", 1)
     with marked(db), marked(db):
-        fold("13:05:01")
+        fold("01-01 13:05:01")
         token = read_changes(db).token
     assert token.open == ()
     assert found(read_changes(db, token)) == ["a 18:05"]
@@ -94,15 +81,15 @@ def test_many_open_marks_are_read_again_from_the_oldest(
 def test_an_erased_user_comes_first_and_with_all_minutes_there_are_now(
     db: Database[Document], fold: Fold
 ) -> None:
-    fold("13:05:01")
-    fold("13:05:01", user_id="b")
-    fold("13:05:01", user_id="c")
+    fold("01-01 13:05:01")
+    fold("01-01 13:05:01", user_id="b")
+    fold("01-01 13:05:01", user_id="c")
     token = read_changes(db).token
     for user_id in ("a", "c"):
         erase(db, user_id)
-    fold("14:00:00")
+    fold("01-01 14:00:00")
     between = read_changes(db).token
-    fold("15:00:00")
+    fold("01-01 15:00:00")
     assert found(read_changes(db, token)) == ["-a", "-c", "a 19:00", "a 20:00"]
     assert found(read_changes(db, token, "a")) == ["-a", "a 19:00", "a 20:00"]
     assert found(read_changes(db, token, "b")) == []
@@ -110,7 +97,7 @@ def test_an_erased_user_comes_first_and_with_all_minutes_there_are_now(
 
 
 def test_what_is_restored_has_changed(db: Database[Document], fold: Fold) -> None:
-    fold("13:05:01", "13:06:01")
+    fold("01-01 13:05:01", "01-01 13:06:01")
     file = io.BytesIO()
     dump(db, file)
     token = read_changes(db).token
@@ -120,7 +107,7 @@ def test_what_is_restored_has_changed(db: Database[Document], fold: Fold) -> Non
 
 
 def test_a_token_of_another_database_is_refused(db: Database[Document], fold: Fold) -> None:
-    fold("13:05:01")
+    fold("01-01 13:05:01")
     token = read_changes(db).token
     db.watermarks.update_one({"_id": "changes"}, {"$set": {"last": token.last - timedelta(1)}})
     with pytest.raises(Conflict, match="restored from a copy"):
@@ -131,7 +118,7 @@ def test_a_token_of_another_database_is_refused(db: Database[Document], fold: Fo
 
 
 def test_a_token_that_could_miss_an_erasure_is_refused(db: Database[Document], fold: Fold) -> None:
-    fold("13:05:01")
+    fold("01-01 13:05:01")
     before = read_changes(db).token
     erase(db, "a")
     after = read_changes(db).token

@@ -19,21 +19,8 @@ from locapi.exporters.dataset import update
 from locapi.exporters.formats import parquet
 from locapi.exporters.query import Minutes, read_pages
 from locapi.rollup.erase import erase
-from locapi.rollup.fold import fold_new_fixes
 from locapi.storage.documents import Document
-from tests.conftest import Send
-
-Fold = Callable[..., None]
-
-
-@pytest.fixture
-def fold(db: Database[Document], send: Send) -> Fold:
-    def fold(*times: str, user_id: str = "a") -> None:
-        for time in times:
-            send(f"2017-{time}", user_id=user_id)
-        fold_new_fixes(db)
-
-    return fold
+from tests.exporters.conftest import Fold
 
 
 def files(directory: Path) -> dict[str, int]:

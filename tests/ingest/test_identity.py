@@ -81,22 +81,18 @@ REPEATED = [
 ]
 
 
-@pytest.mark.parametrize("pruned_after", [0, 1, 2])
-@pytest.mark.parametrize("together", [False, True])
+@pytest.mark.parametrize("put", ["put", "put_many"])
 @pytest.mark.parametrize("sent", REPEATED)
 def test_a_repeat_is_a_duplicate_whatever_its_zone_and_whenever_a_prune_ran(
-    db: Database[Document], sent: list[Sent], together: bool, pruned_after: int
+    db: Database[Document], sent: list[Sent], put: str
 ) -> None:
-    history = History(db)
-    if together:
-        history.put_many(sent[:pruned_after])
+    for pruned_after in range(3):
+        history = History(db)
+        put_all = getattr(history, put)
+        put_all(sent[:pruned_after])
         history.prune()
-        history.put_many(sent[pruned_after:])
-    else:
-        history.put(sent[:pruned_after])
-        history.prune()
-        history.put(sent[pruned_after:])
-    history.teardown()
+        put_all(sent[pruned_after:])
+        history.teardown()
 
 
 class History(RuleBasedStateMachine):

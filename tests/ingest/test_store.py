@@ -141,23 +141,6 @@ def test_an_instant_out_of_range_is_refused(db: Database[Document], timestamp: s
     assert db.fixes.find_one() is None
 
 
-def times(send: Send, *timestamps: str) -> list[str]:
-    return [send(f"2017-11-05 {time}")["fix_time"][11:] for time in timestamps]
-
-
-def test_the_repeated_hour_is_resolved_by_chronology(send: Send) -> None:
-    assert times(
-        send, "01:30:00", "01:59:00", "01:10:00", "01:31:00.5", "01:59:30", "02:00:00"
-    ) == [
-        "05:30:00Z",
-        "05:59:00Z",
-        "06:10:00Z",
-        "06:31:00.500Z",
-        "06:59:30Z",
-        "07:00:00Z",
-    ]
-
-
 def test_the_api_goes_by_the_clock_that_the_application_was_given(db: Database[Document]) -> None:
     clock = datetime(2017, 1, 1, 12, tzinfo=UTC)
     api = create_app(database=db, now=lambda: clock).test_client()

@@ -76,10 +76,11 @@ def comes_back(instant: datetime, tz: str) -> bool:
 
 
 def test_instants_at_the_edges_of_every_change_are_readings_of_their_wall_time() -> None:
+    one_of_each_rules = {zones.rules(tz): tz for tz in ZONES}.values()
     wrong = [
         (tz, instant)
-        for tz in ZONES
-        for old, new in zones.changes(tz)
+        for tz in one_of_each_rules
+        for old, new in list(zones.changes(tz))[share(tz, 2)]
         for seconds in (old.offset - new.offset, 0, new.offset - old.offset)
         for instant in (moment(new.start + seconds) - MS, moment(new.start + seconds))
         if not comes_back(instant, tz)
@@ -197,7 +198,7 @@ on_one_database = settings(suppress_health_check=[HealthCheck.function_scoped_fi
 def test_fixes_in_order_are_right_through_both_passes_of_a_repeated_hour(
     db: Database[Document], place: Place, change: datetime, meanwhile: Meanwhile
 ) -> None:
-    track = [Sent(change + step * (12 * MINUTE + MS), place) for step in range(-7, 8)]
+    track = [Sent(change + step * (17 * MINUTE + MS), place) for step in range(-5, 6)]
     assert put_all(db, track, meanwhile) == [
         Receipt("stored", fix.instant, place.tz) for fix in track
     ]

@@ -54,13 +54,13 @@ def test_an_expired_lease_loses_its_share_until_it_is_renewed(db: Database[Docum
 
 
 def test_a_lease_that_is_renewed_during_work_keeps_its_share(db: Database[Document]) -> None:
-    working, other = RollupLease(db, lease_s=10.0), RollupLease(db)
+    working, other = RollupLease(db, lease_s=5.0), RollupLease(db)
     shares([working, other])
     first = stored(db, working)["until"]
 
     def renewed_twice() -> bool:
         working.renew()
-        return bool(stored(db, working)["until"] > first + timedelta(seconds=2))
+        return bool(stored(db, working)["until"] > first + timedelta(seconds=1))
 
     until(renewed_twice)
     assert len(other.slices()) == 64

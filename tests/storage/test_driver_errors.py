@@ -197,8 +197,13 @@ def test_credentials_that_are_wrong_or_not_sufficient_are_reported(
 
 @pytest.mark.parametrize("option", ["directConnection=true", "replicaSet=rs0", "appName=x"])
 def test_a_replica_set_without_a_primary_is_reported(
-    headless: str, locctl: Locctl, caplog: pytest.LogCaptureFixture, option: str
+    headless: str,
+    locctl: Locctl,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    option: str,
 ) -> None:
+    monkeypatch.setattr("locapi.ingest.store.DEADLINE_S", 0.8)
     uri = f"mongodb://{headless}/?{option}&serverSelectionTimeoutMS=500"
     with api(uri) as put:
         assert NO_PRIMARY in fail_twice(put, caplog, retry=True)

@@ -23,8 +23,10 @@ USER = """
 import sys
 from pathlib import Path
 from pymongo import MongoClient
+from locapi.storage import embedded
 from locapi.storage.embedded import mongod
 
+embedded.LOOK_S = 0.1
 with mongod(Path(sys.argv[1])) as uri:
     with MongoClient(uri) as client:
         print(client.admin.command("serverStatus")["pid"], flush=True)
@@ -48,7 +50,8 @@ Client = MongoClient[dict[str, Any]]
 
 
 @pytest.fixture
-def home(memory_path: Path) -> Iterator[Path]:
+def home(memory_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    monkeypatch.setattr(embedded, "LOOK_S", 0.1)
     yield memory_path / "data"
     kill_mongod(memory_path / "data")
 
@@ -191,7 +194,7 @@ def test_a_mongod_that_cannot_be_started_again_is_reported_and_tried_again(
 ) -> None:
     find = embedded.find_mongod
     with mongod(home) as uri:
-        monkeypatch.setattr(embedded, "START_S", 1.0)
+        monkeypatch.setattr(embedded, "START_S", 0.1)
         monkeypatch.setattr(embedded, "find_mongod", lambda: home / "nowhere")
         kill_mongod(home)
         until(lambda: "mongod did not start" in caplog.text)
