@@ -52,18 +52,18 @@ def track(seed: int) -> list[Sent]:
     fixes = [
         Sent(
             shuffled.choice([f"own {seed}", "common"]),
-            START + timedelta(milliseconds=500 * shuffled.randrange(500)),
+            START + timedelta(milliseconds=500 * shuffled.randrange(250)),
             "America/New_York",
             40.7 + shuffled.uniform(-0.01, 0.01),
             -74.0 + shuffled.uniform(-0.01, 0.01),
         )
-        for _ in range(300)
+        for _ in range(150)
     ]
-    return fixes + [replace(sent, lat=40.5) for sent in shuffled.sample(fixes, 150)]
+    return fixes + [replace(sent, lat=40.5) for sent in shuffled.sample(fixes, 75)]
 
 
 def test_concurrent_operations_leave_exact_minutes(db: Database[Document]) -> None:
-    before = [fix(f"01-01 13:{n // 30:02}:{n % 30:02}", "leaver") for n in range(300)]
+    before = [fix(f"01-01 13:{n // 30:02}:{n % 30:02}", "leaver") for n in range(150)]
     anew = [replace(sent, lat=41.0) for sent in before]
     send(db, before)
     fold_new_fixes(db)

@@ -33,7 +33,7 @@ def test_wall_minutes_around_every_zone_change_convert_correctly() -> None:
     wrong = [
         (tz, moment(wall))
         for tz in one_of_each_rules
-        for wall, meant in zones.meanings(tz, zones.walls_around_changes(tz)[share(tz, 7)]).items()
+        for wall, meant in zones.meanings(tz, zones.walls_around_changes(tz)[share(tz, 14)]).items()
         if timezones.zone_readings(moment(wall).replace(tzinfo=None), tz)
         != [Instant(moment(seconds), tz, offset) for seconds, offset in meant]
     ]

@@ -40,7 +40,7 @@ ROWS = {
     "ships_newyork": 3_672,
     "ships_usa": 96_327,
 }
-PART, SHARE = 5_000, 600
+PART, SHARE = 5_000, 300
 BATCH = 500 if PROVING else 150
 PARTS = [(name, first) for name, rows in ROWS.items() for first in range(0, rows, PART)]
 # Pairs of places beside a border, and on both sides of the date line.
