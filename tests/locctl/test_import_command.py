@@ -48,7 +48,8 @@ def test_the_report_is_a_table_with_the_commonest_reasons(
     assert reasons[0] == (
         "        8  timestamp: must be a time that cannot be misread, such as 2017-01-01T18:05:12Z"
     )
-    assert reasons[10] == "       11  for 9 other reasons"
+    # How deep an array may be before it is no JSON depends on the version of Python.
+    assert reasons[10] in ("       11  for 9 other reasons", "       10  for 8 other reasons")
     assert reasons[-1] == "To see the rejected rows, run it again with --rejects FILE."
     assert db.fixes.count_documents({}) == 5_949
     again = locctl("import", *tracks)
