@@ -93,13 +93,6 @@ def test_a_fold_returns_how_many_fixes_were_received_since_the_last_one(
     assert fold_new_fixes(db, range(0)) == 0
 
 
-def test_two_local_timestamps_of_one_instant_are_two_fixes(db: Database[Document]) -> None:
-    fixes = [raw(7, lat=1.0), raw(7, lat=2.0, utc_offset=-21_600)]
-    db.fixes.insert_many(fixes)
-    fold_new_fixes(db)
-    assert minutes(db) == expected(fixes)
-
-
 def test_a_fix_that_becomes_visible_late_is_folded_within_the_margin(
     db: Database[Document],
 ) -> None:

@@ -91,15 +91,6 @@ def test_a_preview_changes_nothing(db: Database[Document], send: Send) -> None:
     assert [list(db[name].find()) for name in ("fixes", "minutes", "watermarks")] == before
 
 
-def test_prune_leaves_no_gap_between_batches(
-    db: Database[Document], send: Send, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(prune, "BATCH_FIXES", 3)
-    for second in range(10):
-        send(f"2017-01-01 13:0{second % 4}:0{second}")
-    assert prune.prune(db, ALL) == Pruned(deleted=10, unproven=0, newer=0)
-
-
 def test_a_prune_keeps_what_an_unfinished_erasure_needs(db: Database[Document], send: Send) -> None:
     send()
     bound = Timestamp(datetime.now(UTC) - timedelta(hours=1), 0)

@@ -55,6 +55,7 @@ def test_a_change_that_took_too_long_is_marked_again(db: Database[Document]) -> 
     assert entry(db)["open"] == []
 
 
+@pytest.mark.usefixtures("no_wait")
 def test_a_fold_marks_only_what_it_changes(db: Database[Document], send: Send) -> None:
     def marks() -> list[datetime]:
         return [minute["changed_at"] for minute in db.minutes.find().sort("_id", 1)]

@@ -15,7 +15,7 @@ from locapi.rollup.leases import RollupLease
 from locapi.storage.documents import FIXES, Document
 from tests.conftest import Commands, a_fix
 from tests.support.bridge import ask, run
-from tests.support.fixes import fix
+from tests.support.fixes import fix, raw
 
 
 def test_put_is_one_command(watched: Database[Document], commands: Commands) -> None:
@@ -43,15 +43,8 @@ def test_concurrent_puts_share_commands(watched: Database[Document], commands: C
 def test_roll_up_sends_as_many_commands_for_many_fixes_as_for_few(
     watched: Database[Document], commands: Commands
 ) -> None:
-    api = create_app(database=watched).test_client()
-
     def rolled_up(fixes: int) -> list[str]:
-        for number in range(fixes):
-            minute, second = divmod(number, 60)
-            timestamp = f"2017-01-01 13:{minute % 60:02}:{second:02}"
-            user_id = f"{fixes}-{number // 3600}"
-            answer = api.put("/location", json=a_fix(timestamp=timestamp, user_id=user_id))
-            assert answer.status_code == 200
+        watched.fixes.insert_many(raw(1_000 * number, f"{fixes}") for number in range(fixes))
         commands.names.clear()
         fold_new_fixes(watched)
         return list(commands.names)
