@@ -21,7 +21,7 @@ def judge(uri: str, entries: list[Entry]) -> list[str]:
     Call it after every client has its last answer; roll-ups may still run.
     """
     reference = Reference()
-    problems = [fault for entry in entries for fault in _misanswered(entry, reference)]
+    problems = [fault for entry in entries for fault in misanswered(entry, reference)]
     rolled_up = _locctl(uri, "rollup")
     verified = _locctl(uri, "verify")
     problems += [f"{run.args[1]}: {run.stderr}" for run in (rolled_up, verified) if run.returncode]
@@ -40,7 +40,7 @@ def lost(uri: str, entries: Iterable[Entry]) -> set[str]:
         return answered - set(client.locapi.fixes.distinct("_id"))
 
 
-def _misanswered(entry: Entry, reference: Reference) -> Iterator[str]:
+def misanswered(entry: Entry, reference: Reference) -> Iterator[str]:
     """Put the fix into the reference, and yield how its answers differ from the reference's."""
     sent, name = entry.ask.sent, fix_id(entry.ask.sent.key)
     wanted = reference.put(sent)

@@ -22,6 +22,7 @@ from locapi.settings import Settings
 from locapi.storage import migrate, mongo
 from locapi.storage.documents import Document
 from tests.conftest import a_fix, free_port
+from tests.faults import referee
 from tests.faults.load import BROKEN, Client
 from tests.faults.tracks import Track, autumns
 from tests.support.crashing import NOW, as_fix, fix
@@ -158,14 +159,7 @@ def misanswered(entry: Any, reference: Reference) -> Iterator[str]:
     if last.code == 401 and entry.ask.sent.user_id == LEAVER:
         assert not before, "whether it is stored is unknown"
         return
-    wanted = reference.put(entry.ask.sent)
-    if last.code != 200:
-        yield f"{entry.ask} was never answered 200, but {last}"
-        return
-    if last.body["status"] != wanted and not (wanted == "stored" and before):
-        yield f"{entry.ask} is answered {last.body}, not {wanted}"
-    if datetime.fromisoformat(last.body["fix_time"]) != reference.raw[entry.ask.sent.key].instant:
-        yield f"{entry.ask} is answered {last.body}"
+    yield from referee.misanswered(entry, reference)
     if wild := [each.code for each in before if each.code not in (500, BROKEN)]:
         yield f"{entry.ask} was answered {wild}"
 
