@@ -3,6 +3,8 @@
 import gzip
 import io
 import json
+import zlib
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -202,11 +204,23 @@ def test_truncated_or_damaged_file_is_refused_before_anything_is_stored(
             byte = bytes([complete[at] ^ 0xFF])
             files.append(complete[:at] + byte + complete[at + 1 :])
     for content in files:
+        if is_same_when_unpacked(content, complete):
+            continue
         with pytest.raises(UnreadableFile):
             restore(target, io.BytesIO(content))
         with pytest.raises(UnreadableFile):
             list(find_differences(target, io.BytesIO(content)))
     assert stored(target, *ALL) == {name: [] for name in ALL}
+
+
+def is_same_when_unpacked(file: bytes, complete: bytes) -> bool:
+    """Return whether a damaged file holds what the complete one does.
+
+    Rarely a wrong byte refers to another place where the same bytes are repeated from.
+    """
+    with suppress(gzip.BadGzipFile, EOFError, zlib.error):
+        return gzip.decompress(file) == gzip.decompress(complete)
+    return False
 
 
 def packed(*documents: Document, end: bytes = b"") -> bytes:
