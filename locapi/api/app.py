@@ -92,7 +92,9 @@ class Application(Flask):
         if request is None:
             return None
         path_info: str = request.environ["PATH_INFO"]
-        if path_info.startswith("//"):  # to Werkzeug `//location` would be `/location`
+        # Werkzeug would take `//location` for `/location`, and redirect an empty path, as of
+        # `GET location`, to `/`.
+        if not path_info.startswith("/") or path_info.startswith("//"):
             raise NotFound
         return self._adapter(path_info, request.method)
 

@@ -187,6 +187,8 @@ CASES: dict[str, tuple[bytes, str]] = {
     "`http://x/location`": (path("http://x/location"), "200"),
     "`*`": (path("*"), "404"),
     "`location`": (path("location"), "404"),
+    "GET of `location`": (head(start="GET location"), "404"),
+    "`http://x`, which means `/`": (path("http://x"), "405"),
     "`/location?a=b`": (path("/location?a=b"), "200"),
     "`/minutes?ä`": (head(start="GET /minutes?ä"), "400"),
     "`/location%`": (path("/location%"), "404"),
