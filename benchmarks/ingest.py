@@ -67,12 +67,12 @@ def _label(name: str, connections: int) -> str:
 def _rows(samples: dict[str, list[Sample]]) -> list[Row]:
     few, many = _label(OURS, FEW), _label(OURS, MANY)
     rows = [
-        _rate(samples, few, _label(FASTAPI, FEW), Target(at_least=2)),
-        _rate(samples, many, _label(FASTAPI, MANY), Target(at_least=3)),
-        _rate(samples, many, _label(FLASK, MANY), Target(at_least=5.5)),
-        _cpu(samples, many, _label(ECHO, MANY), Target(at_most=1.6)),
-        _cpu(samples, many, _label(FASTAPI, MANY)),
-        _cpu(samples, few, _label(FASTAPI, FEW)),
+        rate_row(samples, few, _label(FASTAPI, FEW), Target(at_least=2)),
+        rate_row(samples, many, _label(FASTAPI, MANY), Target(at_least=3)),
+        rate_row(samples, many, _label(FLASK, MANY), Target(at_least=5.5)),
+        cpu_row(samples, many, _label(ECHO, MANY), Target(at_most=1.6)),
+        cpu_row(samples, many, _label(FASTAPI, MANY)),
+        cpu_row(samples, few, _label(FASTAPI, FEW)),
     ]
     p50, p99 = (
         Row(f"{many}, {name}", "ms", [getattr(each.load, f"{name}_ms") for each in samples[many]])
@@ -81,16 +81,18 @@ def _rows(samples: dict[str, list[Sample]]) -> list[Row]:
     return [*rows, Row(p99.what, p99.unit, p99.samples, p50, Target(at_most=2.5))]
 
 
-def _rate(
+def rate_row(
     samples: dict[str, list[Sample]], what: str, against: str, target: Target | None = None
 ) -> Row:
+    """Return answers a second of one series of samples against those of another."""
     mine, peer = ([each.load.rate for each in samples[name]] for name in (what, against))
     return Row(what, "a second", mine, Row(against, "a second", peer), target)
 
 
-def _cpu(
+def cpu_row(
     samples: dict[str, list[Sample]], what: str, against: str, target: Target | None = None
 ) -> Row:
+    """Return the server's CPU time for an answer in one series against that in another."""
     mine, peer = ([each.cpu_us for each in samples[name]] for name in (what, against))
     return Row(what, "µs of CPU each", mine, Row(against, "µs of CPU each", peer), target)
 

@@ -14,7 +14,7 @@ from functools import partial
 import click
 
 from benchmarks.harness import Row, interleave
-from benchmarks.ingest import FASTAPI, FEW, MANY, OURS, Sample, sample
+from benchmarks.ingest import FASTAPI, FEW, MANY, OURS, Sample, cpu_row, rate_row, sample
 from benchmarks.load import STORED
 from benchmarks.serving import ASYNCHRONOUS, LOCCTL_SERVE, scratch, serving
 
@@ -60,17 +60,11 @@ def _label(name: str, version: str, connections: int) -> str:
 
 
 def _rows(samples: dict[str, list[Sample]], here: str, there: str, connections: int) -> list[Row]:
-    def row(name: str, version: str, against: Row | None = None) -> Row:
-        label = _label(name, version, connections)
-        return Row(label, "a second", [each.load.rate for each in samples[label]], against)
-
-    def cpu(version: str, against: Row | None = None) -> Row:
-        label = _label(OURS, version, connections)
-        return Row(label, "µs of CPU each", [each.cpu_us for each in samples[label]], against)
-
+    ours, other = (_label(OURS, version, connections) for version in (here, there))
+    peer, other_peer = (_label(FASTAPI, version, connections) for version in (here, there))
     return [
-        row(OURS, there, row(OURS, here)),
-        row(OURS, there, row(FASTAPI, there)),
-        row(OURS, here, row(FASTAPI, here)),
-        cpu(there, cpu(here)),
+        rate_row(samples, other, ours),
+        rate_row(samples, other, other_peer),
+        rate_row(samples, ours, peer),
+        cpu_row(samples, other, ours),
     ]

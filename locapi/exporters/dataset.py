@@ -90,8 +90,8 @@ def _of_date(rows: Iterator[Document]) -> Minutes:
 
 def _write(file: Path, minutes: Minutes, merging: bool, erased: Sequence[str]) -> None:
     """Replace a file by these minutes, or put these minutes into it and take erased users out."""
-    file.parent.mkdir(exist_ok=True)
     if not merging or not file.exists():
+        file.parent.mkdir(exist_ok=True)
         with replacing(file) as out:
             parquet.write(minutes, out)
         return

@@ -60,8 +60,8 @@ def test_answered_fixes_survive_failovers_and_the_api_recovers(
 def test_api_and_roll_up_wait_for_a_database_that_starts_last(memory_path: Path) -> None:
     """It comes seconds late, longer than any single wait: what holds after two holds after many.
 
-    A request and the roll-up's look for a server end, here, after 1 s, so both have given up and
-    begun anew by then; nothing else counts how often.
+    Here a request and the roll-up wait 1 s for a database, so by then each has failed at least
+    once and tried again. More failures would test nothing else.
     """
     mongod = Mongod(memory_path, free_port())
     uri = f"mongodb://127.0.0.1:{mongod.port}/?serverSelectionTimeoutMS=1000"

@@ -5,6 +5,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 from tests.support.processes import is_running
@@ -24,8 +25,9 @@ def directory() -> Iterator[Path]:
         yield Path(home)
 
 
+@cache
 def _remove_left_over() -> None:
-    """Remove what runs that were killed have left."""
+    """Remove what runs that were killed have left; once in each process is enough."""
     for home in _MEMORY.glob(f"{_PREFIX}*"):
         pid, _, _ = home.name.removeprefix(_PREFIX).partition("-")
         if not is_running(int(pid)):
