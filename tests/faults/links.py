@@ -61,7 +61,8 @@ class Links:
         self, called: int
     ) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], "asyncio.Future[None]"]:
         async def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            ends = frozenset({called, await self._caller(writer.get_extra_info("peername")[1])})
+            port = writer.get_extra_info("peername")[1]
+            ends = frozenset({called, await self._caller(port, self._ways[called].port)})
             try:
                 there = await asyncio.open_connection("127.0.0.1", self._ways[called].target)
             except OSError:
@@ -84,10 +85,10 @@ class Links:
                 await writer.drain()
         writer.close()
 
-    async def _caller(self, port: int) -> int:
+    async def _caller(self, port: int, proxy: int) -> int:
         tries = 0
         # The kernel's table may miss a row while others come and go.
-        while (inode := _owner(port)) is None and tries < _MOST_LOOKS:
+        while (inode := owner(port, proxy)) is None and tries < _MOST_LOOKS:
             tries += 1
             await asyncio.sleep(_LOOK_S)
         for number in range(len(self._ways)):
@@ -106,10 +107,13 @@ async def _cancel_others() -> None:
     await asyncio.gather(*others, return_exceptions=True)
 
 
-def _owner(port: int) -> str | None:
-    """Return the inode of the socket whose local port that is."""
+def owner(port: int, remote_port: int) -> str | None:
+    """Return the inode of the socket that is connected from one port to another.
+
+    Both are compared, because connections to different ports may come from the same one.
+    """
     for row in Path("/proc/net/tcp").read_text().splitlines()[1:]:
         _, local, remote, *rest = row.split()
-        if int(local.split(":")[1], 16) == port and not remote.endswith(":0000"):
+        if [int(end.split(":")[1], 16) for end in (local, remote)] == [port, remote_port]:
             return rest[6]
     return None

@@ -1,5 +1,8 @@
 """Run a share of `make faults`, and start the database after the API and the roll-up."""
 
+import os
+import socket
+from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
 
@@ -10,6 +13,7 @@ from locapi.settings import Settings
 from locapi.storage import mongo
 from locapi.storage.documents import Document
 from tests.conftest import a_fix, free_port
+from tests.faults.links import owner
 from tests.faults.load import Attempt, Entry, Load, as_json
 from tests.faults.processes import Api, RollUp
 from tests.faults.referee import judge
@@ -24,6 +28,21 @@ from tests.support.mongod import running
 from tests.support.processes import Mongod, ask, listens, until
 
 RECOVERY_S = 5.0  # from when a new primary takes writes
+
+
+def test_connections_from_one_port_to_two_are_told_apart() -> None:
+    with ExitStack() as opened:
+        owners = []
+        port = free_port()
+        for _ in range(2):
+            server = opened.enter_context(socket.create_server(("127.0.0.1", 0)))
+            caller = opened.enter_context(socket.socket())
+            caller.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            caller.bind(("127.0.0.1", port))
+            caller.connect(server.getsockname())
+            inode = os.fstat(caller.fileno()).st_ino
+            owners.append((owner(port, server.getsockname()[1]), str(inode)))
+    assert [found for found, _ in owners] == [expected for _, expected in owners]
 
 
 def test_answered_fixes_survive_kills_and_count_once(memory_path: Path) -> None:
