@@ -1,7 +1,7 @@
 """Measure fixes stored a second by `POST /locations`, against PUT and a bare `insert_many`."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from benchmarks import raw
@@ -10,9 +10,9 @@ from benchmarks.load import STORED, drive
 from benchmarks.serving import LOCCTL_SERVE, Scratch, scratch, serving
 from locapi.settings import Settings
 from locapi.storage import migrate, mongo
-from locapi.storage.documents import FIXES
+from locapi.storage.documents import FIXES, Document
 
-SIZES = (1, 10, 100, 1_000)
+SIZES = (10, 100, 1_000)
 CONNECTIONS = 32
 _BARE_FIXES = 50_000
 _BARE_BATCH = 1_000
@@ -25,7 +25,7 @@ def measure() -> list[Row]:
         variants: dict[str, Callable[[], float]] = {
             "PUT": partial(_rate, server.port, None),
             **{str(size): partial(_rate, server.port, size) for size in SIZES},
-            "bare": partial(_insert_many, home),
+            "bare": partial(_insert_many, home, list(raw.arriving(100, _BARE_FIXES, 1))),
         }
         rates = interleave(variants)
     put = Row(f"PUT, {CONNECTIONS} connections", "a second", rates["PUT"])
@@ -43,12 +43,11 @@ def _rate(port: int, size: int | None) -> float:
     return drive(port, STORED, CONNECTIONS, batch=size).rate * (size or 1)
 
 
-def _insert_many(home: Scratch) -> float:
+def _insert_many(home: Scratch, documents: Sequence[Document]) -> float:
     """Insert raw fixes that are ready, by one client, with the same write concern."""
     settings = Settings(mongodb_uri=home.uri, database="bare")
     with mongo.open_database(settings) as database:
         migrate.prepare(database)
-        documents = list(raw.arriving(100, _BARE_FIXES, 1))
         start = time.perf_counter()
         for first in range(0, len(documents), _BARE_BATCH):
             batch = documents[first : first + _BARE_BATCH]

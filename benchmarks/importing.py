@@ -29,7 +29,7 @@ TARGETS = {
     "gpx": Target(at_least=0.25),
     "google": Target(at_least=0.25),
 }
-COUNT = 20_000
+COUNT = 15_000
 RHYTHM_S = 6
 DEFAULTS = FieldMapping(defaults={"user_id": "a1", "accuracy": 5.0, "speed": 1.0})
 

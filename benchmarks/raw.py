@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime, timedelta
 from itertools import islice
 
@@ -51,6 +52,12 @@ def copy(database: Database[Document], source: str, target: str) -> None:
 
 
 def receive(database: Database[Document], documents: Iterator[Document]) -> None:
-    """Insert raw fixes, in large batches."""
-    while batch := list(islice(documents, BATCH)):
-        database[FIXES].insert_many(batch, ordered=False)
+    """Insert raw fixes in large batches, each while the next is made."""
+    with ThreadPoolExecutor(1) as inserter:
+        inserting: Future[object] | None = None
+        while batch := list(islice(documents, BATCH)):
+            if inserting:
+                inserting.result()
+            inserting = inserter.submit(database[FIXES].insert_many, batch, ordered=False)
+        if inserting:
+            inserting.result()
