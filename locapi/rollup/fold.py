@@ -118,13 +118,16 @@ def _fold_windows(
             renew()
             yield window
 
-    with ThreadPoolExecutor(_WINDOWS_AT_ONCE) as threads:
-        folds = threads.map(fold, renewing())
-        try:
-            for _ in folds:
-                renew()
-        finally:
-            threads.shutdown(cancel_futures=True)
+    threads = ThreadPoolExecutor(_WINDOWS_AT_ONCE)
+    waits = True
+    try:
+        for _ in threads.map(fold, renewing()):
+            renew()
+    except (KeyboardInterrupt, SystemExit):
+        waits = False  # a fold in progress ends late, or never while the database has no majority
+        raise
+    finally:
+        threads.shutdown(waits, cancel_futures=True)
 
 
 def fold_fixes(

@@ -1,8 +1,10 @@
 """New fixes are folded into minutes, each once."""
 
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,12 +17,14 @@ from pymongo.errors import DuplicateKeyError
 from locapi.fixes import ids
 from locapi.rollup import aggregation, fold, watermarks, windows
 from locapi.rollup.fold import fold_new_fixes
-from locapi.storage import read_points
+from locapi.settings import Settings
+from locapi.storage import migrate, mongo, read_points
 from locapi.storage.documents import Document
 from tests.conftest import Send
 from tests.support.crashing import received_earlier
 from tests.support.depth import examples
 from tests.support.fixes import BASE, fold_alone, raw
+from tests.support.mongod import running
 from tests.support.reference import AVERAGED, means
 
 
@@ -234,6 +238,33 @@ def test_many_fixes_are_folded_by_windows_and_the_lease_is_renewed_with_each(
     assert fold_new_fixes(db, renew=lambda: renewed.append(1)) == 70
     assert minutes(db) == expected(fixes)
     assert len(renewed) > 2 * 3  # before and after each window
+
+
+def test_ctrl_c_does_not_wait_for_a_fold_that_the_database_holds_up(
+    memory_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a fold waits for a majority while there is none."""
+    monkeypatch.setattr(fold, "WINDOW_FIXES", 2)
+    with running(memory_path) as host, ThreadPoolExecutor(1) as thread:
+        uri = f"mongodb://{host}/?directConnection=true"
+        with mongo.open_database(Settings(mongodb_uri=uri)) as db:
+            migrate.prepare(db)
+            db.fixes.insert_many([raw(ms) for ms in range(9)])
+            admin = db.client.admin
+
+            def interrupt_the_second_window() -> None:
+                if not admin.command("currentOp").get("fsyncLock"):
+                    admin.command("fsync", lock=True)
+                else:
+                    raise KeyboardInterrupt
+
+            folding = thread.submit(fold_new_fixes, db, renew=interrupt_the_second_window)
+            try:
+                assert isinstance(folding.exception(30), KeyboardInterrupt)
+            finally:
+                admin.command("fsyncUnlock")
+            fold_new_fixes(db)
+            assert [minute["count"] for minute in db.minutes.find()] == [9]
 
 
 def test_minutes_of_a_backlog_are_added_to_those_that_exist(

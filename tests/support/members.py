@@ -12,7 +12,7 @@ from pymongo import MongoClient, WriteConcern
 from pymongo.errors import PyMongoError
 
 from tests.conftest import free_port
-from tests.support.processes import DEADLINE_S, Mongod, listens, until
+from tests.support.processes import Mongod, listens, until
 
 MEMBERS = range(3)
 # A fifth of the defaults, both: with a heartbeat of 2 s, a timeout of 2 s would start elections.
@@ -20,6 +20,9 @@ ELECTION_MS, HEARTBEAT_MS = 2_000, 400
 # How much longer than its request a member waits for a silent sync source; 5 s by default.
 SILENT_S = 1
 HELLO_S = 0.3
+# A secondary waits up to 30 s for a silent member that it wants to copy from, and may choose it
+# again.
+MAJORITY_S = 180
 
 
 class Members:
@@ -95,7 +98,7 @@ class Members:
     def commit(self, primary: int) -> None:
         """Wait until a majority has a write to this member."""
         safe = WriteConcern(w="majority", j=True)
-        with pymongo.timeout(DEADLINE_S):
+        with pymongo.timeout(MAJORITY_S):
             control = self._direct[primary].control.get_collection("writes", write_concern=safe)
             control.insert_one({})
 
