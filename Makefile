@@ -80,7 +80,7 @@ audit:  ## look up every locked dependency in the OSV database (needs the networ
 		then echo "nothing was audited: $(OSV) cannot be reached; a mirror is named by make audit OSV=URL" >&2; \
 		else grep -v ^WARNING $(AUDIT)/talk >&2; fi; exit $$code
 
-bench: install  ## measure, and write the table of docs/PERFORMANCE.md (8 minutes)
+bench: install  ## measure, and write the table of docs/PERFORMANCE.md (8 to 13 minutes)
 	@$(BIN)/python -m benchmarks
 
 bench-growth: install  ## measure beside 10 million raw fixes (20 minutes)

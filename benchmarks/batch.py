@@ -12,7 +12,7 @@ from locapi.settings import Settings
 from locapi.storage import migrate, mongo
 from locapi.storage.documents import FIXES, Document
 
-SIZES = (10, 100, 1_000)
+SIZES = (1, 10, 100, 1_000)
 CONNECTIONS = 32
 _BARE_FIXES = 50_000
 _BARE_BATCH = 1_000
